@@ -133,7 +133,7 @@ class Host(Protocol):
         """Record the change, run the block (which makes it), undo it, look, and record what was seen."""
 
     def workplace(self) -> AbstractContextManager[Path]:
-        """Give a new root-owned 0700 folder on tmpfs with an unguessable name; gone, and seen to be gone, afterwards."""
+        """Give a new root-owned 0700 folder on tmpfs, its name unguessable; gone, and seen to be gone, afterwards."""
 
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:
         """Write a file below a workplace, as root; its digest is compared on the target where it can be."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class Exhibit:
 
     @property
     def role(self) -> Role:
+        """Where it comes from."""
         return Role(self.number[0])
 
 
@@ -126,6 +127,7 @@ class MemoryRange:
 
     @property
     def size(self) -> int:
+        """Count its bytes."""
         return self.end - self.start + 1
 
 
