@@ -10,6 +10,8 @@ ForensicsError                  what happened, where, why, and what to do; recor
 │   ├── SudoRefused             sudo did not accept the password, or does not allow it
 │   └── CommandFailed           a command on the target ended otherwise than it had to
 ├── StageFailed                 a stage could not do its work                           exit 1
+│   └── SymbolsError            no symbol table can be made of what the target gave
+├── LabFailed                   the practice target did not come up, or is not there    exit 1
 ├── Refused                     policy: host key, preflight, another boot               exit 7
 │   └── HostKeyRefused          the target's host key is unknown, or another
 └── IntegrityError              evidence or ledger is not what was recorded             exit 4
@@ -74,6 +76,14 @@ class CommandFailed(TargetError):
 
 class StageFailed(ForensicsError):
     """A stage could not do its work."""
+
+
+class SymbolsError(StageFailed):
+    """No symbol table can be made of what the target gave."""
+
+
+class LabFailed(ForensicsError):
+    """The practice target did not come up, is not there, or is not as it was planted."""
 
 
 class Refused(ForensicsError):

@@ -1,0 +1,4 @@
+#!/bin/sh
+while :; do
+  sleep 3600
+done

@@ -1,0 +1,66 @@
+"""What a lab is to be: everything that the analyst can choose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+
+from forensics.errors import UsageError
+
+FACTS = ("deleted-executable", "forged-name", "listening-socket", "shell-history", "io-burst", "oom-kill")
+"""What an incident plants, by the name that the truth file uses."""
+
+QUIET_DISK = ("io-burst",)
+"""Leave these out, and nothing of the incident writes to the disk once the machine has booted."""
+
+FLAVOURS = ("cloud-amd64", "amd64")
+
+PACKAGES = (
+    "blktrace", "cron", "dbus", "init", "iotop", "iproute2", "kmod", "less", "libpam-systemd", "lsof",
+    "openssh-server", "procps", "psmisc", "python3", "sudo", "sysstat", "udev",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A machine and what is planted on it; the same recipe with the same seed gives the same names and numbers."""
+
+    suite: str = "bookworm"
+    flavour: str = "cloud-amd64"
+    mirror: str = ""  # "": as mmdebstrap itself knows it
+    disk: int = 3072  # MiB, sparse
+    memory: int = 256  # MiB
+    cpu: str = "max,la57=off"  # as QEMU reads it
+    cpus: int = 2
+    accel: str = "tcg"  # tcg, kvm, or auto: kvm where this guest really boots with it
+    append: str = ""  # to the kernel command line
+    seed: int = 0
+    incident: bool = True  # False: near misses instead
+    without: tuple[str, ...] = ()  # facts that are left out
+
+    def __post_init__(self) -> None:
+        unknown = [fact for fact in self.without if fact not in FACTS]
+        if unknown:
+            raise UsageError(f"no such fact: {', '.join(unknown)}", remedy=f"one of: {', '.join(FACTS)}")
+        if self.flavour not in FLAVOURS:
+            raise UsageError(f"no such kernel flavour: {self.flavour}", remedy=f"one of: {', '.join(FLAVOURS)}")
+        if not self.suite.replace("-", "").isalnum():
+            raise UsageError(f"not the name of a suite: {self.suite!r}")
+
+    @property
+    def planted(self) -> tuple[str, ...]:
+        """Facts of the incident that this lab has."""
+        return tuple(fact for fact in FACTS if self.incident and fact not in self.without)
+
+    @property
+    def image_digest(self) -> str:
+        """Name the image that this machine boots from: the same for all labs whose disk begins alike (24 hex digits)."""
+        setup = resources.files("forensics.lab").joinpath("guest", "setup.sh").read_text(encoding="utf-8")
+        parts = [self.suite, self.flavour, self.mirror, self.disk, *PACKAGES, setup]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+    def as_json(self) -> dict[str, str | int | bool | list[str]]:
+        """Give the recipe as the state file keeps it."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
