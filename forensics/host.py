@@ -35,6 +35,7 @@ class Completed:
     cut: str  # "" or why it was cut: "time", "bytes", "idle"
     started: str  # UTC by our clock
     seconds: float
+    noise: bytes = b""  # what the account's shell or sudo said before the command itself began
 
     @property
     def ok(self) -> bool:
