@@ -1,0 +1,73 @@
+"""Symbols: what Volatility must know of the target's kernel, from the kernel's own BTF and kallsyms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from forensics import isf
+from forensics.errors import SymbolsError
+from forensics.isf import PHYSICAL_START
+from forensics.model import Draft, Exhibit, Facts, NoSymbols, Outcome, Result, Role, SymbolTable
+from forensics.stage import Desk, Entered, stage
+
+ITEM = "symbols"
+
+
+def load_table(entered: Entered) -> SymbolTable | NoSymbols:
+    """Give the table, or why there is none."""
+    table = entered.one("symbol-table")
+    if table is not None:
+        return SymbolTable(entered.exhibits, table)
+    result = entered.result(ITEM)
+    return NoSymbols(entered.exhibits, result.reason if result else "the stage did not come to it")
+
+
+@stage(gives=load_table)
+def make_symbols(desk: Desk, facts: Facts) -> Iterator[Draft | Result]:
+    """Make a symbol table for exactly the target's kernel."""
+    missing = _missing(facts)
+    if missing or facts.btf is None or facts.kallsyms is None:
+        yield Result(ITEM, Outcome.ABSENT, missing)
+        return
+    try:
+        yield from _make(desk, facts, facts.btf, facts.kallsyms)
+    except SymbolsError as error:
+        yield Result(ITEM, Outcome.FAILED, str(error))
+
+
+def _missing(facts: Facts) -> str:
+    if facts.machine != "x86_64":
+        return f"Volatility reads memory of x86_64 only, and the target is {facts.machine!r}"
+    if facts.btf is None:
+        return "the target gives no BTF (/sys/kernel/btf/vmlinux): its kernel is built without CONFIG_DEBUG_INFO_BTF"
+    if facts.kallsyms is None:
+        return "the target gives no kallsyms (/proc/kallsyms)"
+    return ""
+
+
+def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit) -> Iterator[Draft | Result]:
+    version, table, notes_file = (desk.work / name for name in ("proc-version", "symbols.json", "symbol-notes.json"))
+    version.write_bytes(facts.proc_version)
+    notes = isf.make(
+        desk.path(btf), desk.path(kallsyms), version, table,
+        kernel_offset=facts.kernel_offset, physical_start=_physical_start(facts),
+    )  # fmt: skip
+    notes_file.write_text(json.dumps(notes.json(), indent=1) + "\n", encoding="ascii")
+    version.unlink()
+    counts = {"user_types": notes.user_types, "enums": notes.enums, "symbols": notes.symbols, "slide": notes.slide}
+    title = f"Symbol table of {notes.release}"
+    yield Draft(table, Role.INSTRUMENT, "symbol-table", title, item=ITEM, sources=(btf, kallsyms), facts=counts)
+    yield Draft(
+        notes_file, Role.DERIVED, "symbol-notes", f"Notes on the symbol table of {notes.release}",
+        item=ITEM, sources=(btf, kallsyms),
+    )  # fmt: skip
+    yield Result(ITEM, Outcome.DONE, facts=counts)
+
+
+def _physical_start(facts: Facts) -> int:
+    """Give CONFIG_PHYSICAL_START when the target's config tells it, else the default."""
+    try:
+        return int(facts.config.get("CONFIG_PHYSICAL_START", ""), 16)
+    except ValueError:
+        return PHYSICAL_START
