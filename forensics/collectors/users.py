@@ -1,0 +1,88 @@
+"""Who is logged in, and who was."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from forensics.collectors import Bounds, Collector, Command, Output, Reading
+from forensics.model import utc
+from forensics.tables import Absent, Cell, Column, Table
+from forensics.text import decode
+
+_RECORD = struct.Struct("<hxxi32s4s32s256shhiii16s20s")
+"""struct utmp of glibc on 64-bit Linux (utmp(5)): 384 bytes, 32-bit times."""
+_KEPT = 500
+"""Records of the login history that are taken: the last ones."""
+_USER_PROCESS = 7
+_COLUMNS = (Column("user"), Column("terminal"), Column("from"), Column("since", "time"))
+
+
+class Users(Collector[Bounds]):
+    """Sessions of utmp, or of the login manager where there is no utmp, and the last logins of wtmp."""
+
+    name = "users"
+    title = "Users"
+    volatility = 40
+    settings = Bounds
+
+    def command(self, settings: Bounds) -> tuple[Command, ...]:
+        """Read utmp, the end of wtmp, and ask `who` (which knows the login manager on systems without utmp)."""
+        tail = ("tail", "-c", str(_RECORD.size * _KEPT), "/var/log/wtmp")
+        return (
+            Command("who", ("who", "-u"), settings.limits),
+            Command("utmp", ("cat", "/run/utmp"), settings.limits, optional=True),
+            Command("wtmp", tail, settings.limits, optional=True),
+        )
+
+    def read(self, output: Output) -> Reading:
+        """Make the tables `users` and `logins`."""
+        sessions, bad = _records(output.part("utmp"))
+        unread = {"utmp": bad}
+        if not output.part("utmp"):
+            sessions, unread = _who(output.part("who"))
+        logins, unread["wtmp"] = _records(output.part("wtmp"))
+        return Reading(
+            (
+                Table("users", "Users who were logged in", _COLUMNS, tuple(sessions)),
+                Table("logins", "Last logins on record", _COLUMNS, tuple(logins)),
+            ),
+            unread,
+        )
+
+
+def _records(raw: bytes) -> tuple[list[tuple[Cell, ...]], int]:
+    whole = len(raw) - len(raw) % _RECORD.size
+    rows = list(_rows(raw[:whole]))
+    return rows, 1 if whole != len(raw) else 0
+
+
+def _rows(raw: bytes) -> Iterator[tuple[Cell, ...]]:
+    for kind, _, line, _, user, origin, _, _, _, seconds, _, _, _ in _RECORD.iter_unpack(raw):
+        if kind == _USER_PROCESS:
+            since = utc(datetime.fromtimestamp(seconds & 0xFFFFFFFF, UTC))
+            yield _word(user), _word(line), _word(origin) or Absent("not told"), since
+
+
+def _word(raw: bytes) -> str:
+    return decode(raw.partition(b"\0")[0])
+
+
+def _who(raw: bytes) -> tuple[list[tuple[Cell, ...]], dict[str, int]]:
+    rows: list[tuple[Cell, ...]] = []
+    bad = 0
+    for line in raw.splitlines():
+        fields = decode(line).split()
+        try:
+            since = utc(datetime.strptime(f"{fields[2]} {fields[3]}", "%Y-%m-%d %H:%M").replace(tzinfo=UTC))
+        except (ValueError, IndexError):
+            bad += 1
+            continue
+        last = fields[-1]
+        origin: Cell = last[1:-1] if last.startswith("(") and last.endswith(")") else Absent("not told")
+        rows.append((fields[0], fields[1], origin, since))
+    return rows, {"who": bad}
+
+
+COLLECTOR = Users()
