@@ -1,6 +1,6 @@
 """The reader of BTF, the types that a kernel carries in /sys/kernel/btf.
 
-Layout after Documentation/bpf/btf.rst and include/uapi/linux/btf.h: a header, records of 32-bit words, a string section.
+Layout after Documentation/bpf/btf.rst and include/uapi/linux/btf.h: a header, records of 32-bit words, strings.
 What it reads came from a target: every number is checked before it is used, and what does not fit is an error.
 """
 
@@ -72,7 +72,7 @@ def broken(why: str) -> SymbolsError:
 
 
 def read(blob: bytes, base: Btf | None = None) -> Btf:
-    """Read a vmlinux BTF, or with `base` a module's split BTF onto it; SymbolsError when it is not one, or not whole."""
+    """Read a vmlinux BTF, or with `base` a module's split BTF onto it; SymbolsError when it is none, or cut."""
     words, strings = _sections(blob)
     if base is None:
         if strings[:1] != b"\0":

@@ -20,7 +20,7 @@ from forensics.errors import SymbolsError, UsageError
 from forensics.isf import btf as btf_reader
 from forensics.isf import kallsyms as kallsyms_reader
 from forensics.isf.definitions import VOID, Definitions
-from forensics.isf.kallsyms import PHYSICAL_START
+from forensics.isf.kallsyms import PHYSICAL_START, Symbols
 from forensics.isf.notes import Notes
 from forensics.isf.symbol_types import Version
 from forensics.isf.variables import Variables
@@ -56,6 +56,7 @@ def make(
     kallsyms: Path,
     proc_version: Path,
     output: Path,
+    *,
     modules: Mapping[str, Path] | None = None,
     kernel_offset: int | None = None,
     physical_start: int = PHYSICAL_START,
@@ -75,25 +76,26 @@ def make(
     inputs["vmlinux.btf"] = _digest(blob)
     types = Definitions(btf_reader.read(blob))
     with _new(output) as file:
-        return _write(file, types, modules or {}, symbols, banner, inputs)
+        return _write(file, types, modules or {}, symbols, (banner, inputs))
 
 
 def _write(
     file: IO[str],
     types: Definitions,
     modules: Mapping[str, Path],
-    symbols: kallsyms_reader.Symbols,
-    banner: Banner,
-    inputs: dict[str, str],
+    symbols: Symbols,
+    said: tuple[Banner, dict[str, str]],
 ) -> Notes:
+    banner, inputs = said
     file.write('{"user_types":{')
     structs = _items(file, types.user_types())
     enums = list(types.enums())
     variables = Variables(types, symbols, banner.version)
+    kernel = types.btf
     for name, path in modules.items():
         blob = path.read_bytes()
         inputs[f"{name}.btf"] = _digest(blob)
-        types.extend(btf_reader.read(blob, types.btf), name)
+        types.extend(btf_reader.read(blob, kernel), name)
         structs += _items(file, types.user_types(), more=True)
         enums += types.enums()
     variables.apply()

@@ -37,6 +37,7 @@ from forensics.isf.naming import Names
 
 VOID: Final = '{"kind":"base","name":"void"}'
 DEPTH: Final = 60  # pointers, arrays and typedefs one within another; a kernel has less than 12
+_WORDS: Final = {STRUCT: "struct", UNION: "union", ENUM: "enum", ENUM64: "enum"}
 TRANSPARENT: Final = (TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG)
 
 
@@ -49,7 +50,7 @@ class Definitions:
         self.base = BaseTypes(btf)
         self.undefined: set[str] = set()
         self.dropped = 0  # members without a name that are neither struct nor union: padding
-        self._first = 1
+        self._first, self._kernel = 1, len(btf)
         self._defined = self.names.add(btf, 1)
         self._texts: list[str] = [VOID] + [""] * (len(btf) - 1)
         self._quoted: dict[int, str] = {}
@@ -59,8 +60,8 @@ class Definitions:
 
     def extend(self, btf: Btf, label: str) -> None:
         """Go on with a module's split BTF, read onto this one; only its own types are defined from now on."""
-        self._first = len(self.btf)
         self.btf = btf
+        self._first = self._kernel
         self._defined = self.names.add(btf, self._first, f"{label}_")
         del self._texts[self._first :]
         self._texts += [""] * (len(btf) - self._first)
@@ -71,10 +72,8 @@ class Definitions:
         """Write every struct and union as `"name":{…}`."""
         for name, number in self._defined:
             kind = self.btf.kinds[number]
-            if kind == STRUCT:
-                yield f'{quote(name)}:{{"kind":"struct",{self._aggregate(number)}}}'
-            elif kind == UNION:
-                yield f'{quote(name)}:{{"kind":"union",{self._aggregate(number)}}}'
+            if kind in (STRUCT, UNION):
+                yield f'{quote(name)}:{{"kind":"{_WORDS[kind]}",{self._aggregate(number)}}}'
 
     def enums(self) -> Iterator[str]:
         """Write every enum as `"name":{…}`."""
@@ -101,8 +100,8 @@ class Definitions:
 
     def size(self, name: str) -> int | None:
         """Give the size in bytes of a struct, union or typedef of one by its name in the table."""
-        number = self.names.claimed.get(name)
-        return None if number is None else self.btf.words[self.btf.places[number] + 2]
+        kind_and_size = self.names.claimed.get(name)
+        return kind_and_size[1] if kind_and_size else None
 
     def describe(self, number: int, depth: int = 0) -> str:
         """Write a reference to a type; SymbolsError when the BTF contradicts itself."""
@@ -121,9 +120,9 @@ class Definitions:
         if kind == PTR:
             return _pointer(self.describe(target, depth))
         if kind in (STRUCT, UNION):
-            return _tag("struct" if kind == STRUCT else "union", self.names.of[number])
+            return _tag(_WORDS[kind], self.names.of[number])
         if kind == TYPEDEF and number in self.names.of:
-            return self._alias(target, self.names.of[number])
+            return _tag(_WORDS[self.btf.kinds[target]], self.names.of[number])
         if kind in TRANSPARENT:
             return self.describe(target, depth)
         if kind == ARRAY:
@@ -137,10 +136,6 @@ class Definitions:
         if kind == FWD:
             return self._forward(place)
         raise broken(f"type {number} of kind {kind} stands where the type of a value must")
-
-    def _alias(self, number: int, name: str) -> str:
-        kind = self.btf.kinds[number]
-        return _tag("struct" if kind == STRUCT else "union" if kind == UNION else "enum", name)
 
     def _enum_reference(self, name: str) -> str:
         if name in self.names.claimed:
@@ -161,8 +156,8 @@ class Definitions:
             return '{"kind":"function"}'
         if name in self.base.names:
             return _base(name)
-        number = self.names.claimed.get(name)
-        return "" if number is None else self._alias(number, name)
+        kind_and_size = self.names.claimed.get(name)
+        return _tag(_WORDS[kind_and_size[0]], name) if kind_and_size else ""
 
     def _aggregate(self, number: int) -> str:
         btf, texts, words = self.btf, self._texts, self.btf.words

@@ -16,16 +16,19 @@ NAMED: Final = frozenset({STRUCT, UNION, ENUM, ENUM64})
 
 
 class Names:
-    """Names by type number, grown by each BTF that is added."""
+    """Names by type number: the kernel's, and those of the module that was added last."""
 
     def __init__(self) -> None:
         self.of: dict[int, str] = {}  # of each struct, union, enum, and typedef of one
-        self.tags: dict[str, int] = {}  # structs and unions whose name is their own
-        self.claimed: dict[str, int] = {}  # every name, with the number of its definition
+        self.tags: set[str] = set()  # structs and unions whose name is their own
+        self.claimed: dict[str, tuple[int, int]] = {}  # every name there is, with kind and size of what it names
         self.duplicates: list[str] = []
+        self._numbers: dict[str, int] = {}
 
     def add(self, btf: Btf, first: int, label: str = "") -> list[tuple[str, int]]:
         """Name the types from number `first` on; give (name, number) of each definition. `label` marks a module's."""
+        self.of = {number: name for number, name in self.of.items() if number < first}
+        self._numbers = {name: number for name, number in self._numbers.items() if number < first}
         definitions: list[tuple[str, int]] = []
         anonymous: list[int] = []
         for number, kind in enumerate(btf.kinds[first:], first):
@@ -37,7 +40,7 @@ class Names:
         self._typedefs(btf, first, label, definitions)
         for number in anonymous:
             if number not in self.of:
-                self._define(f"unnamed_{label}{number}", number, label, definitions)
+                self._define(btf, f"unnamed_{label}{number}", number, label, definitions)
         return definitions
 
     def _tagged(self, btf: Btf, number: int, label: str, definitions: list[tuple[str, int]]) -> None:
@@ -46,9 +49,9 @@ class Names:
         if _declared(btf, number):
             self.of[number] = name
             return
-        self._define(name, number, label, definitions)
+        self._define(btf, name, number, label, definitions)
         if btf.kinds[number] in (STRUCT, UNION):
-            self.tags.setdefault(name, number)
+            self.tags.add(name)
 
     def _typedefs(self, btf: Btf, first: int, label: str, definitions: list[tuple[str, int]]) -> None:
         for number, kind in enumerate(btf.kinds[first:], first):
@@ -57,11 +60,11 @@ class Names:
                 target = btf.words[place + 2]
                 if target < len(btf) and btf.kinds[target] in NAMED and not _declared(btf, target):
                     name = btf.name(btf.words[place])
-                    if self.claimed.get(name) != target:  # typedef struct name name
-                        name = self._define(name, target, label, definitions)
+                    if self._numbers.get(name) != target:  # typedef struct name name
+                        name = self._define(btf, name, target, label, definitions)
                     self.of[number] = name
 
-    def _define(self, name: str, number: int, label: str, definitions: list[tuple[str, int]]) -> str:
+    def _define(self, btf: Btf, name: str, number: int, label: str, definitions: list[tuple[str, int]]) -> str:
         if not name:
             raise broken(f"type {number} is a typedef without a name")
         if name in self.claimed:
@@ -69,7 +72,8 @@ class Names:
             name = f"{name}__{label}{number}"
             while name in self.claimed:
                 name += "_"
-        self.claimed[name] = number
+        self.claimed[name] = (btf.kinds[number], btf.words[btf.places[number] + 2])
+        self._numbers[name] = number
         self.of.setdefault(number, name)
         definitions.append((name, number))
         return name

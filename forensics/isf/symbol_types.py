@@ -2,8 +2,8 @@
 
 BTF has the types of per-CPU variables only. Volatility mostly needs a symbol's address alone; the rows are those whose
 type Volatility 2.28.2 uses (and few more that a reader may want), with what the kernel's sources declare.
-A type is written as in C, `struct`, `union` and `enum` left out: `kset *`, `gate_desc [256]`, `fb_info * [32]` (an array
-of pointers), `list_head [13] [8]`. The first row that holds for a version is taken.
+A type is written as in C, without `struct`, `union` and `enum`: `kset *`, `gate_desc [256]`, `fb_info * [32]` (an
+array of pointers), `list_head [13] [8]`. The first row that holds for a version is taken.
 """
 
 from __future__ import annotations
@@ -128,8 +128,9 @@ def rows_for(version: Version) -> Iterator[tuple[str, str]]:
 
 
 def parse(written: str) -> tuple[str, list[int | None]]:
-    """Split a written type into its name and what is made of it, from the inside out: None a pointer, a number an array."""
-    name, parts = written, []
+    """Split a written type into its name and, from the inside out, what is made of it: None a pointer, N an array."""
+    name = written
+    parts: list[str] = []
     if match := re.fullmatch(r"(.*?)((?: \*| \[\d+\])+)", written):
         name, parts = match[1], match[2].split()
     counts = [part for part in parts if part != "*"]
