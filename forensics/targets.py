@@ -12,7 +12,7 @@ from pathlib import Path
 import paramiko
 
 from forensics.errors import UsageError
-from forensics.hostkeys import SSH_PORT
+from forensics.ssh.hostkeys import SSH_PORT
 from forensics.model import Target
 
 CONFIGS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))

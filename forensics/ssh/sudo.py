@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from forensics import text
 from forensics.errors import SudoRefused
-from forensics.login import Secret
+from forensics.ssh.login import Secret
 
 SUDO = "/usr/bin/sudo"
 

@@ -18,15 +18,13 @@ import paramiko
 
 from forensics import text
 from forensics.errors import CommandFailed, ForensicsError, SudoRefused, TargetError, ToolMissing
-from forensics.footprint import Footprint
+from forensics.ssh.footprint import Footprint
 from forensics.host import MIB, Change, Completed, Identity, Limits, Recorder
-from forensics.link import Link, Timing
-from forensics.login import Secret, Secrets
+from forensics.ssh.link import Link, Timing
+from forensics.ssh.login import Secrets
 from forensics.model import Target
-from forensics.remote import FOLDERS, RemoteCommand
-from forensics.sudo import SudoDialogue, refused
-
-__all__ = ["Secret", "Secrets", "SshHost", "Timing", "connect"]
+from forensics.ssh.remote import FOLDERS, RemoteCommand
+from forensics.ssh.sudo import SudoDialogue, refused
 
 UNLIMITED = Limits(seconds=float("inf"), bytes=1 << 62)
 

@@ -23,9 +23,9 @@ import paramiko
 from forensics import text
 from forensics.errors import CommandFailed
 from forensics.host import MIB, Completed, Limits
-from forensics.link import Link
+from forensics.ssh.link import Link
 from forensics.model import utc
-from forensics.sudo import SudoDialogue
+from forensics.ssh.sudo import SudoDialogue
 
 FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 ENVIRONMENT = (f"PATH={':'.join(FOLDERS)}", "LC_ALL=C", "TZ=UTC", "HOME=/")

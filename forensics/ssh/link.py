@@ -16,9 +16,9 @@ from typing import Any
 import paramiko
 
 from forensics import text
-from forensics.errors import HostKeyRefused, Refused, TargetError, Unreachable
-from forensics.hostkeys import check_host_key, fingerprint, known_keys
-from forensics.login import Secrets, authenticate
+from forensics.errors import Refused, TargetError, Unreachable
+from forensics.ssh.hostkeys import check_host_key, fingerprint, known_keys
+from forensics.ssh.login import Secrets, authenticate
 from forensics.model import Target
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
@@ -265,6 +265,3 @@ def _host_key_order(target: Target, offered: tuple[str, ...]) -> tuple[str, ...]
     known = {one.type for one in known_keys(target) if not one.revoked}
     wanted = [name for name in offered if name in known or (name.startswith("rsa-") and "ssh-rsa" in known)]
     return (*wanted, *(name for name in offered if name not in wanted))
-
-
-__all__ = ["HostKeyRefused", "Link", "Timing"]
