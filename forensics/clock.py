@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 SLACK = 2.0
-"""Seconds by which two readings may differ; one in a thousand of the time between is added, for clocks that are slewed."""
+"""Seconds by which two readings may differ; for slewed clocks, a thousandth of the time between is added."""
 
 
 def boot_id() -> str:

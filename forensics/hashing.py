@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -95,14 +95,14 @@ def _cuts(offset: int, length: int, piece: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def hash_tree(folder: Path, pattern: str) -> Digest:
-    """Hash what `sha256sum` would print for the matching files below a folder, sorted by name.
+def hash_tree(folder: Path, patterns: Sequence[str]) -> Digest:
+    """Hash what `sha256sum` would print for the files below a folder whose names match, sorted.
 
     One figure for an installed package: it changes when any file is changed, added, removed or renamed.
     """
     lines = (
         f"{hash_file(path).digest.value}  {path.relative_to(folder).as_posix()}\n"
-        for path in sorted(folder.rglob(pattern))
+        for path in sorted({path for pattern in patterns for path in folder.rglob(pattern)})
         if path.is_file() and not path.is_symlink()
     )
     return hash_bytes("".join(lines).encode())
