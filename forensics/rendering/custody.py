@@ -74,7 +74,7 @@ def _touched(record: CaseRecord, target: TargetRecord) -> list[Block]:
         end = restored.get(text(event, "sequence"))
         proven = end is not None and text(end, "details", "proven") == "True"
         gone = "yes, looked for" if proven else "NOT PROVEN " + (text(end, "reason") if end else "")
-        what = f"{text(event, 'details', 'change', 'kind')}: {text(event, 'details', 'change', 'subject')}"
+        what = f"{text(event, 'details', 'kind')}: {text(event, 'details', 'subject')}"
         changes.append((text(event, "sequence"), moment(text(event, "time")), what, gone))
     columns = (
         GridColumn("Entry", 9, align="right"),

@@ -154,7 +154,7 @@ def events() -> tuple[Document, ...]:
     for stage in ("survey", "build", "acquire", "prove", "collect", "seal", "analyse", "interpret"):
         add("stage started", stage=stage, outcome="started")
         if stage == "acquire":
-            add("change intended", details={"change": {"kind": "module", "subject": "lime"}})
+            add("change intended", details={"kind": "module", "subject": "lime"})
             add("command", details={"argv": ["/usr/sbin/insmod", "lime.ko"]})
             add("change restored", details={"intent": 6, "proven": True})
         add(
