@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from forensics import debian_packages, kernel_headers, kmod, lime_module, profiles
-from forensics.debian_packages import AptSource, FolderSource, Package, PackageSource
 from forensics.errors import ForensicsError
-from forensics.kernel_headers import Headers
-from forensics.lime_module import Compiled, LimeSource
+from forensics.lime import apt, compiling, kmod, profiles
+from forensics.lime import headers as kernel_headers
+from forensics.lime.apt import AptSource
+from forensics.lime.compiling import Compiled, LimeSource
+from forensics.lime.headers import Headers
+from forensics.lime.packages import FolderSource, Package, PackageSource
+from forensics.lime.profiles import KeptModule
 from forensics.model import JSON, Draft, Facts, LimeModule, NotBuilt, Outcome, Result, Role
-from forensics.profiles import KeptModule
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "lime"
@@ -103,14 +105,14 @@ def _compile(desk: Desk, facts: Facts, headers: Headers, sources: Iterator[LimeS
     for source in sources:
         desk.progress.say(f"Compiling LiME {source.version} for {facts.release}")
         log.say(f"LiME {source.version}: {source.package or source.folder}")
-        compiled = lime_module.compile_module(source, headers, facts.release)
+        compiled = compiling.compile_module(source, headers, facts.release)
         log.lines += [f"compiler: {compiled.compiler}", f"$ {' '.join(compiled.command)}", compiled.output.rstrip()]
         if compiled.module:
             return KeptModule(compiled.module, source.version, _origin(headers, source, compiled))
         failures.append(f"LiME {source.version}: {compiled.why}")
         log.say(f"did not compile: {compiled.why}")
     raise _not_built(
-        "; ".join(failures) or f"no source of LiME ({lime_module.PACKAGE}) could be had",
+        "; ".join(failures) or f"no source of LiME ({compiling.PACKAGE}) could be had",
         "give LiME's source: --lime-source DIR",
     )
 
@@ -122,10 +124,10 @@ def _sources(facts: Facts, settings: BuildSettings) -> list[PackageSource]:
     if settings.package_source and Path(settings.package_source).is_dir():
         found.append(FolderSource(Path(settings.package_source)))
     elif settings.package_source:
-        archive = debian_packages.given_archive(settings.package_source, facts.distribution, suites[:1])
+        archive = apt.given_archive(settings.package_source, facts.distribution, suites[:1])
         found.append(AptSource((archive,), architecture))
     if re.fullmatch(r"[a-z][a-z0-9]{0,31}", facts.distribution_codename):
-        archives = debian_packages.configured_archives(facts.distribution, suites)
+        archives = apt.configured_archives(facts.distribution, suites)
         found.append(AptSource(archives, architecture))
     return found
 
@@ -151,8 +153,8 @@ def _headers(facts: Facts, settings: BuildSettings, sources: Sequence[PackageSou
 
 def _lime_sources(settings: BuildSettings, sources: Sequence[PackageSource], work: Path) -> Iterator[LimeSource]:
     if settings.lime_source:
-        return iter([lime_module.given(settings.lime_source)])
-    return lime_module.packaged(sources, work)
+        return iter([compiling.given(settings.lime_source)])
+    return compiling.packaged(sources, work)
 
 
 def _origin(headers: Headers, source: LimeSource, compiled: Compiled) -> tuple[str, ...]:

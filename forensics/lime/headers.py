@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics.debian_packages import Package, PackageSource, PackageUnavailable, unpack
 from forensics.errors import ForensicsError
+from forensics.lime.packages import Package, PackageSource, PackageUnavailable, unpack
 
 _INCLUDE = re.compile(r"^(-?include\s+)(/\S+)$", re.MULTILINE)
 _MOST_PACKAGES = 16

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics.debian_packages import Package, PackageSource, PackageUnavailable, newest_first, unpack
 from forensics.errors import StageFailed
-from forensics.kernel_headers import Headers
+from forensics.lime.headers import Headers
+from forensics.lime.packages import Package, PackageSource, PackageUnavailable, newest_first, unpack
 
 PACKAGE = "lime-forensics-dkms"
 SECONDS = 600

@@ -1,111 +1,36 @@
-"""Debian packages fetched and unpacked into private folders, without root and without touching this machine's own.
+"""apt with private sources, state and cache, without root; this machine's own lists are not touched.
 
-Where packages come from: a folder of .deb files, or apt with its own state below the cache folder. apt verifies what
-it downloads against the archive's signed Release file; a package that is taken from our cache is hashed again.
+apt verifies what it downloads against the archive's signed Release file; what is taken from our cache is hashed again.
 """
 
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
 import os
-import re
 import shutil
-import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from forensics.errors import ForensicsError, ToolMissing
+from forensics.lime.packages import (
+    Package,
+    PackageUnavailable,
+    call,
+    newest_first,
+    package_of,
+    sha256,
+    stanzas,
+)
 
-SECONDS = 600
 _KEYRINGS = Path("/usr/share/keyrings")
-_CLEAN = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"}
-
-
-class PackageUnavailable(ForensicsError):
-    """A package could not be had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """One version of a binary package."""
-
-    name: str
-    version: str
-    architecture: str
-    depends: tuple[str, ...]  # names, the first of each alternative
-    sha256: str
-    source: str  # where it comes from, in words
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version} ({self.architecture}), sha256:{self.sha256}, from {self.source}"
-
-
-class PackageSource(Protocol):
-    """Where packages come from."""
-
-    def versions(self, name: str) -> tuple[Package, ...]:
-        """Give every version it has, the newest first; () when it has none."""
-
-    def fetch(self, package: Package, into: Path) -> Path:
-        """Put the .deb of a package that it gave into a folder; PackageUnavailable when that fails."""
 
 
 def cache_folder() -> Path:
     """Tell where downloads are kept between runs: below XDG_CACHE_HOME, or ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "forensics"
-
-
-def unpack(deb: Path, into: Path) -> None:
-    """Unpack a package's files into a folder; none of its scripts is run."""
-    _run(["dpkg-deb", "-x", str(deb), str(into)])
-
-
-def newest_first(packages: Iterable[Package]) -> tuple[Package, ...]:
-    """Sort by version as dpkg compares versions."""
-    return tuple(sorted(packages, key=functools.cmp_to_key(_compare), reverse=True))
-
-
-def stanzas(text: str) -> Iterator[dict[str, str]]:
-    """Read paragraphs of `Field: value` lines; folded lines are dropped, only one-line fields are of use here."""
-    for paragraph in re.split(r"\n\s*\n", text):
-        lines = (line.partition(":") for line in paragraph.splitlines() if not line.startswith((" ", "\t")))
-        found = {name: value.strip() for name, separator, value in lines if separator}
-        if found:
-            yield found
-
-
-@dataclass(frozen=True)
-class FolderSource:
-    """A folder of .deb files that somebody brought."""
-
-    folder: Path
-
-    def versions(self, name: str) -> tuple[Package, ...]:
-        """Give every version it has, the newest first."""
-        return newest_first(package for package in self._index if package.name == name)
-
-    def fetch(self, package: Package, into: Path) -> Path:
-        """Copy the package's file."""
-        found = self._index.get(package)
-        if found is None:
-            raise PackageUnavailable(f"{package.name} is not in this folder", where=str(self.folder))
-        copy = into / f"{package.sha256}.deb"
-        shutil.copyfile(found, copy)
-        return copy
-
-    @functools.cached_property
-    def _index(self) -> dict[Package, Path]:
-        found = {}
-        for path in sorted(self.folder.glob("*.deb")):
-            fields = next(stanzas(_run(["dpkg-deb", "-f", str(path)])), {})
-            found[_package(fields, _sha256(path), str(path))] = path
-        return found
 
 
 @dataclass(frozen=True)
@@ -137,13 +62,13 @@ class AptSource:
             return ()
         self._update()
         shown = self._apt("apt-cache", "show", name, check=False)
-        found = (_package(one, one.get("SHA256", ""), self._where(one)) for one in stanzas(shown))
+        found = (package_of(one, one.get("SHA256", ""), self._where(one)) for one in stanzas(shown))
         return newest_first(package for package in found if package.name == name and package.sha256)
 
     def fetch(self, package: Package, into: Path) -> Path:
         """Download the package, or take it from the cache when its digest is the archive's."""
         kept = cache_folder() / "packages" / f"{package.sha256}.deb"
-        if not kept.is_file() or _sha256(kept) != package.sha256:
+        if not kept.is_file() or sha256(kept) != package.sha256:
             self._download(package, into, kept)
         copy = into / kept.name
         shutil.copyfile(kept, copy)
@@ -156,7 +81,7 @@ class AptSource:
             wanted = f"{package.name}={package.version}"
         self._apt("apt-get", "download", wanted, folder=into)
         new = [path for path in into.iterdir() if path not in before]
-        if len(new) != 1 or _sha256(new[0]) != package.sha256:
+        if len(new) != 1 or sha256(new[0]) != package.sha256:
             raise PackageUnavailable(
                 f"{package.name} {package.version} came with another digest than the archive's list has",
                 where=package.source,
@@ -202,7 +127,7 @@ class AptSource:
             "Acquire::Retries": "2",
         }
         given = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        done = _call([tool, *given, *words], folder)
+        done = call([tool, *given, *words], folder)
         self.said += [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
         if check and done.returncode != 0:
             raise PackageUnavailable(f"{tool} {' '.join(words)} failed", why=" ".join(done.stderr.split())[-500:])
@@ -219,13 +144,13 @@ def configured_archives(distribution: str, suites: Sequence[str]) -> tuple[Archi
     A security archive gets `SUITE-security`, the others SUITE, `-updates` and `-backports`, and the rolling suite as
     it is named. apt says of each of its lists which archive and origin it came from (apt-get indextargets).
     """
-    shown = _call(
+    shown = call(
         ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"], None
     )
     keyring = _keyring(distribution)
     found: dict[str, Archive] = {}
     for line in shown.stdout.splitlines():
-        origin, label, uri = (line.split("|") + ["", ""])[:3]
+        origin, label, uri = [*line.split("|"), "", ""][:3]
         if origin.lower() == distribution and uri not in found:
             found[uri] = Archive(uri, _suites(label, suites), keyring)
     return tuple(found.values())
@@ -248,64 +173,8 @@ def _keyring(distribution: str) -> Path | None:
     return next((path for path in sorted(_KEYRINGS.glob(f"{distribution}-archive-keyring.*"))), None)
 
 
-def _package(fields: dict[str, str], sha256: str, source: str) -> Package:
-    wanted = fields.get("Depends", "").split(",")
-    names = (one.split("|")[0].strip().partition(" ")[0].partition(":")[0] for one in wanted)
-    return Package(
-        name=fields.get("Package", ""),
-        version=fields.get("Version", ""),
-        architecture=fields.get("Architecture", ""),
-        depends=tuple(name for name in names if name),
-        sha256=sha256,
-        source=source,
-    )
-
-
-def _compare(one: Package, other: Package) -> int:
-    if one.version == other.version:
-        return 0
-    older = _call(["dpkg", "--compare-versions", one.version, "lt", other.version], None).returncode == 0
-    return -1 if older else 1
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _run(argv: Sequence[str]) -> str:
-    done = _call(argv, None)
-    if done.returncode != 0:
-        raise PackageUnavailable(f"{argv[0]} failed on {argv[-1]}", why=" ".join(done.stderr.split())[-500:])
-    return done.stdout
-
-
-def _call(argv: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    environment = {**kept, **_CLEAN, "HOME": os.environ.get("HOME", "/nonexistent")}
-    try:
-        return subprocess.run(
-            argv,
-            cwd=folder,
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise ToolMissing(
-            f"{argv[0]} is not on this machine",
-            why="packages are read with the tools of Debian",
-            remedy="work on Debian, or give the headers and LiME unpacked: --headers DIR --lime-source DIR",
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise PackageUnavailable(f"{argv[0]} did not end within {SECONDS} seconds") from error

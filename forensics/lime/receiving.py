@@ -1,0 +1,215 @@
+"""A stream of memory on its way to the disk: read, hashed, walked and written at the same time.
+
+The network is read by a thread of its own into a bounded queue, and the disk is written by another, so that neither
+waits for the other as long as there is room: a target's memory changes while it waits. hashlib and the system calls
+release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from forensics.errors import ForensicsError
+from forensics.host import MIB, Channel
+from forensics.lime.format import Segment, Walk
+from forensics.model import JSON, Digest, utc
+from forensics.progress import Progress
+
+IDLE = 120.0
+"""Seconds without a byte after which the stream is given up."""
+
+STALL = 0.5
+"""Seconds without a byte that are put on record."""
+
+_PIECES = 48  # of at most a MiB each, in either queue
+_END = b""
+
+
+@dataclass
+class Received:
+    """What came, so far; true at every moment, so that a broken stream is described as well as a whole one."""
+
+    started: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    written: int = 0  # bytes on disk
+    reason: str = ""  # why it is not whole; "" when it ended as its headers promise
+    walk: Walk = field(default_factory=Walk)
+    entered: list[float] = field(default_factory=list)  # seconds at which each range began
+    stalls: list[tuple[float, float]] = field(default_factory=list)  # (seconds, how long)
+    digest: Digest | None = None
+
+    @property
+    def size(self) -> int:
+        """Count the bytes that came."""
+        return self.walk.total
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second."""
+        return self.size / self.seconds if self.seconds else 0.0
+
+    def told(self) -> dict[str, JSON]:
+        """Put it as the acquisition record has it."""
+        ends = [*self.entered[1:], self.seconds]
+        ranges: list[JSON] = [
+            {
+                "start": one.range.start,
+                "end": one.range.end,
+                "received": one.received,
+                "began": round(began, 3),
+                "seconds": round(end - began, 3),
+            }
+            for one, began, end in zip(self.walk.segments, self.entered, ends, strict=False)
+        ]
+        return {
+            "started": self.started,
+            "ended": self.ended,
+            "seconds": round(self.seconds, 3),
+            "bytes": self.size,
+            "bytes_written": self.written,
+            "bytes_per_second": round(self.rate),
+            "digest": str(self.digest) if self.digest else None,
+            "reason": self.reason,
+            "ranges": ranges,
+            "stalls": [[round(at, 3), round(length, 3)] for at, length in self.stalls[:1000]],
+        }
+
+
+def receive(channel: Channel, path: Path, received: Received, expected: int, progress: Progress) -> None:
+    """Bring a stream in LiME format to a new file of mode 0600, and fsync it.
+
+    `received` is filled as bytes pass, also when this raises (KeyboardInterrupt); what the link or the disk did wrong
+    does not raise, but is its `reason`, and the bytes that came are kept. The end of the stream has to be where a
+    range ends: whether it was the last one is not for the stream to say.
+    """
+    begin = time.monotonic()
+    received.started = utc(datetime.now(UTC))
+    received.walk.entered = lambda _segment: received.entered.append(time.monotonic() - begin)
+    digest = hashlib.sha256()
+    writer = _Writer(path)
+    reader = _Reader(channel)
+    try:
+        with progress.task("Receiving memory", expected or None) as came:
+            for piece in _pieces(reader, received, begin):
+                if not writer.take(piece):
+                    break
+                digest.update(piece)
+                received.walk.feed(piece)
+                came(len(piece))
+    finally:
+        writer.finish()
+        received.written = writer.written
+        received.seconds = time.monotonic() - begin
+        received.ended = utc(datetime.now(UTC))
+        received.digest = Digest("sha256", digest.hexdigest())
+        received.reason = writer.problem or received.reason or received.walk.shortfall
+
+
+def _pieces(reader: _Reader, received: Received, begin: float) -> Iterator[bytes]:
+    """Give what the network brings, until its end; notes stalls, and why it ended before its time."""
+    while True:
+        asked = time.monotonic()
+        try:
+            piece = reader.pieces.get(timeout=IDLE)
+        except queue.Empty:
+            received.reason = f"not one byte came for {IDLE:.0f} seconds"
+            return
+        waited = time.monotonic() - asked
+        if waited > STALL:
+            received.stalls.append((asked - begin, waited))
+        if not piece:
+            received.reason = reader.problem
+            return
+        yield piece
+
+
+class _Reader(threading.Thread):
+    """Reads the network into a queue; an empty piece is the end."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(name="network", daemon=True)
+        self.pieces: queue.Queue[bytes] = queue.Queue(_PIECES)
+        self.problem = ""
+        self._channel = channel
+        self.start()
+
+    def run(self) -> None:
+        """Read to the end."""
+        piece = b"begin"
+        while piece:
+            try:
+                piece = self._channel.read(MIB)
+            except ForensicsError as problem:
+                self.problem, piece = str(problem), _END
+            except (OSError, EOFError) as problem:
+                self.problem, piece = f"the connection broke: {problem or type(problem).__name__}", _END
+            try:
+                self.pieces.put(piece, timeout=2 * IDLE)
+            except queue.Full:
+                return  # nobody takes any more
+
+
+class _Writer(threading.Thread):
+    """Writes pieces to a new file; `problem` says why it stopped."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="disk", daemon=True)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._pieces: queue.Queue[bytes] = queue.Queue(_PIECES)
+        self._where = path
+        self.problem = ""
+        self.written = 0
+        self.start()
+
+    def take(self, piece: bytes) -> bool:
+        """Hand a piece over; False when it cannot be written."""
+        while not self.problem:
+            try:
+                self._pieces.put(piece, timeout=0.5)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def finish(self) -> None:
+        """Write what is waiting, fsync and close."""
+        while self.is_alive():
+            try:
+                self._pieces.put(_END, timeout=0.5)
+                break
+            except queue.Full:
+                continue
+        self.join()
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._failed(error)
+        finally:
+            os.close(self._descriptor)
+
+    def run(self) -> None:
+        """Write to the end, or to the first error."""
+        try:
+            while piece := self._pieces.get():
+                view = memoryview(piece)
+                while view:
+                    count = os.write(self._descriptor, view)
+                    self.written += count
+                    view = view[count:]
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        self.problem = self.problem or f"writing {self._where} failed after {self.written} bytes: {error.strerror}"
+
+
+__all__ = ["Received", "Segment", "receive"]
