@@ -91,7 +91,6 @@ class BaseTypes:
         encoding, shift, bits = word >> 24, word >> 16 & 0xFF, word & 0xFF
         if shift or bits != size * 8:
             self.odd[number] = (shift, bits)
-            return
         facts = (size, bool(encoding & 1), "bool" if encoding & 4 else "int")
         if self.names.setdefault(name, facts)[0] != size:
             raise SymbolsError(

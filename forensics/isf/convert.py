@@ -26,6 +26,7 @@ from forensics.isf.symbol_types import Version
 from forensics.isf.variables import Variables
 
 PRODUCER = "forensics"
+LIMIT = 400 << 20  # bytes of a table; a kernel's has 10 to 20 MiB
 FORMAT = "6.2.0"  # the newest that Volatility 2.28 reads
 
 
@@ -133,6 +134,8 @@ def _items(file: IO[str], items: Iterable[str], *, more: bool = False) -> int:
         file.write(f",{item}" if more else item)
         more = True
         count += 1
+        if not count % 1024 and file.tell() > LIMIT:
+            raise btf_reader.broken(f"its table is longer than {LIMIT} bytes: it is made to fill the disk")
     return count
 
 

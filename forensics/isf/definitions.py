@@ -37,6 +37,7 @@ from forensics.isf.naming import Names
 
 VOID: Final = '{"kind":"base","name":"void"}'
 DEPTH: Final = 60  # pointers, arrays and typedefs one within another; a kernel has less than 12
+LENGTH: Final = 10_000  # characters of a reference to a type: what is longer is made to exhaust the reader
 _WORDS: Final = {STRUCT: "struct", UNION: "union", ENUM: "enum", ENUM64: "enum"}
 TRANSPARENT: Final = (TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG)
 
@@ -111,7 +112,10 @@ class Definitions:
         if not text:
             if depth > DEPTH:
                 raise broken(f"type {number} is part of itself, or nested too deep")
-            text = self._texts[number] = self._describe(number, depth + 1)
+            text = self._describe(number, depth + 1)
+            if len(text) > LENGTH:
+                raise broken(f"type {number} is nested too deep")
+            self._texts[number] = text
         return text
 
     def _describe(self, number: int, depth: int) -> str:
@@ -166,13 +170,13 @@ class Definitions:
         flag, odd, quoted, fields, unnamed = info & KIND_FLAG, self.base.odd, self._quoted, [], 0
         for at in range(place + 3, place + 3 + 3 * (info & VLEN), 3):
             name, of, bit, bits = words[at], words[at + 1], words[at + 2], 0
+            text = (texts[of] if of < len(texts) else "") or self.describe(of)
             if flag:
                 bits, bit = bit >> 24, bit & 0xFFFFFF
             elif odd:
                 bit, bits = self._legacy(of, bit)
             if bit > size * 8 or (bit & 7 and not bits):
                 raise broken(f"a member of type {number} is not where its size or its type allow")
-            text = (texts[of] if of < len(texts) else "") or self.describe(of)
             if not name:
                 if not self._flattens(of):
                     self.dropped += 1
@@ -203,10 +207,8 @@ class Definitions:
 
     def _legacy(self, number: int, bit: int) -> tuple[int, int]:
         """Give bit offset and length of a member in the form before kind_flag, where the integer has them."""
-        if number < len(self.btf):
-            shift, bits = self.base.odd.get(self._bare(number), (0, 0))
-            return bit + shift, bits
-        return bit, 0
+        shift, bits = self.base.odd.get(self._bare(number), (0, 0))
+        return bit + shift, bits
 
     def _bitfield(self, number: int, text: str, bit: int, bits: int, whole: int) -> str:
         """Place a bit field in its storage unit, so that it is never read beyond its struct; else at its first byte."""
@@ -225,13 +227,14 @@ class Definitions:
         place, wide = btf.places[number], btf.kinds[number] == ENUM64
         info, size = words[place + 1], words[place + 2]
         signed = bool(info & KIND_FLAG) or (not wide and not self._signs)
-        bits, step, values = (64, 3, []) if wide else (32, 2, [])
+        bits, step, values, negative = (64, 3, [], False) if wide else (32, 2, [], False)
         for at in range(place + 3, place + 3 + step * (info & VLEN), step):
             value = words[at + 1] | (words[at + 2] << 32 if wide else 0)
             if signed and value >> (bits - 1):
                 value -= 1 << bits
+                negative = True
             values.append(f"{self._quoted.get(words[at]) or self._quote(words[at])}:{value}")
-        base = self.base.integer(size, signed=signed and any(":-" in value for value in values))
+        base = self.base.integer(size, signed=negative)
         return f'{{"size":{size},"base":"{base}","constants":{{{",".join(values)}}}}}'
 
 

@@ -79,6 +79,12 @@ def _check(found: dict[str, int], lines: int) -> None:
             why="Debian's /boot/System.map is a stub of one line; an interrupted copy is short as well",
             remedy=_AS_ROOT,
         )
+    if not found:
+        raise SymbolsError(
+            "This is not a kernel's list of symbols: none of its lines is `address type name`.",
+            where="kallsyms",
+            remedy=_AS_ROOT,
+        )
     if not any(found.values()):
         raise SymbolsError(
             "All addresses in kallsyms are zero.", where="kallsyms", why="the kernel hides them", remedy=_AS_ROOT
