@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeAlias
+
+TaskContext: TypeAlias = AbstractContextManager[Callable[[int], None]]
+"""A task that is shown while the block lasts; call what it gives with each further count."""
 
 
 class Progress(Protocol):
@@ -15,13 +18,6 @@ class Progress(Protocol):
 
     def task(self, title: str, total: int | None = None, unit: str = "bytes") -> TaskContext:
         """Show work of `total` units; enter it, and call what it gives with each further count."""
-
-
-class TaskContext(Protocol):
-    """A task that is shown while the block lasts."""
-
-    def __enter__(self) -> Callable[[int], None]: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 class Silent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ ANALYST = 1000  # uid and gid that useradd gives the first account
 SHADOW = 42  # gid of that group in Debian
 
 
-def prepare(disk: Path, image: Image, plan: Plan, planted: Sequence[Planted], keys: Path, password: str) -> None:
+def prepare(disk: Path, image: Image, plan: Plan, planted: Sequence[Planted], *, keys: Path, password: str) -> None:
     """Make `disk` from the image: names, host key, accounts and what is planted.
 
     `keys` is the folder with id_ed25519.pub and host_key. Raises LabFailed when anything could not be written.
@@ -45,7 +44,10 @@ def _shadow(base: Path, password: str) -> bytes:
         "openssl", "passwd", "-6", "-stdin", what="hash the analyst's password", stdin=f"{password}\n".encode()
     )
     lines = [line.split(":") for line in base.read_text(encoding="utf-8").splitlines()]
-    changed = [[name, digest.decode().strip(), *rest] if name == "analyst" else [name, old, *rest] for name, old, *rest in lines]
+    changed = [
+        [name, digest.decode().strip(), *rest] if name == "analyst" else [name, old, *rest]
+        for name, old, *rest in lines
+    ]
     return "".join(":".join(fields) + "\n" for fields in changed).encode()
 
 

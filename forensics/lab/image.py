@@ -31,14 +31,17 @@ class Image:
 
     @property
     def disk(self) -> Path:
+        """An ext4 file system without partitions."""
         return self.folder / "disk.img"
 
     @property
     def kernel(self) -> Path:
+        """What QEMU starts."""
         return self.folder / "vmlinuz"
 
     @property
     def initrd(self) -> Path:
+        """What the kernel finds its disk with."""
         return self.folder / "initrd.img"
 
     @property
@@ -109,15 +112,26 @@ def _make(recipe: Recipe, image: Image, progress: Progress) -> None:
 
 def _bootstrap(recipe: Recipe, tree: Path, progress: Progress) -> None:
     progress.say(f"lab: bootstrapping Debian {recipe.suite} with linux-image-{recipe.flavour} (once, a minute or two)")
+    try:
+        _mmdebstrap(recipe, tree)
+    except LabFailed as failed:
+        if recipe.mirror or "Failed to fetch" not in failed.why:
+            raise
+        # The security archive of a suite that is no longer served loses files that its lists still name.
+        progress.say(f"lab: the archive lacks a package of {recipe.suite}'s security updates: going on without these")
+        _remove(tree)
+        _mmdebstrap(recipe, tree, '--setup-hook=sed -i /security/d "$1"/etc/apt/sources.list')
+
+
+def _mmdebstrap(recipe: Recipe, tree: Path, *options: str) -> None:
     packages = ",".join([*PACKAGES, f"linux-image-{recipe.flavour}"])
     setup = resources.files("forensics.lab").joinpath("guest", "setup.sh")
     with resources.as_file(setup) as script:
-        hook = f"--customize-hook=sh {_quoted(script)} \"$1\""
-        arguments = ["--quiet", "--variant=minbase", "--format=directory", f"--include={packages}", hook]
+        hook = f'--customize-hook=sh {_quoted(script)} "$1"'
+        chosen = ["--variant=minbase", "--format=directory", f"--include={packages}", hook, *options]
         mirror = [recipe.mirror] if recipe.mirror else []
-        programs.run(
-            "mmdebstrap", *arguments, recipe.suite, str(tree), *mirror, what=f"bootstrap Debian {recipe.suite}"
-        )
+        what = f"bootstrap Debian {recipe.suite}"
+        programs.run("mmdebstrap", *chosen, recipe.suite, str(tree), *mirror, what=what)
 
 
 def _quoted(path: Path) -> str:

@@ -35,8 +35,13 @@ def arguments(recipe: Recipe, image: Image, folder: Path, port: int, accel: str)
         *("-accel", accel, "-machine", "q35", "-cpu", recipe.cpu, "-m", f"{recipe.memory}M", "-smp", str(recipe.cpus)),
         *("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", append),
         *("-drive", f"if=none,id=disk,format=raw,cache=unsafe,file={_value(folder / 'disk.img')}"),
-        *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
-        *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=net"),
+        *("-device", "virtio-blk-pci,drive=disk,num-queues=1", "-device", "virtio-rng-pci"),
+        *(
+            "-netdev",
+            f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
+            "-device",
+            "virtio-net-pci,netdev=net",
+        ),
         *("-serial", f"file:{_value(folder / 'console.log')}"),
     ]
 
@@ -45,26 +50,37 @@ def _value(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def start(argv: list[str], folder: Path, *, dies_with_us: bool) -> int:
-    """Start QEMU and give its pid; LabFailed when it ends at once.
+def start(recipe: Recipe, image: Image, folder: Path, accel: str, *, dies_with_us: bool) -> tuple[int, int]:
+    """Start QEMU and give the loopback port that leads to its SSH server, and its pid; LabFailed when it ends at once.
 
     `dies_with_us`: the kernel ends it when the thread that called this is gone, however that came.
     """
-    program = [programs.find("qemu-system-x86_64"), *argv]
-    if dies_with_us:
-        program = [programs.find("setpriv"), "--pdeathsig", "KILL", "--", *program]
-    (folder / "console.log").unlink(missing_ok=True)
+    prefix = [programs.find("setpriv"), "--pdeathsig", "KILL", "--"] if dies_with_us else []
+    said = ""
+    for _attempt in range(3):
+        port = free_port()
+        argv = [*prefix, programs.find("qemu-system-x86_64"), *arguments(recipe, image, folder, port, accel)]
+        child = _launch(argv, folder)
+        if child.poll() is None:
+            _CHILDREN[child.pid] = child
+            return port, child.pid
+        said = show((folder / "qemu.log").read_bytes().strip(), 600)
+        if "host forwarding" not in said:  # else another process was quicker to take the port
+            break
+    raise LabFailed("QEMU did not start", where=folder.name, why=f"it said: {said or 'nothing'}")
+
+
+def _launch(argv: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Run QEMU and look after a moment whether it still runs."""
     with (folder / "qemu.log").open("wb") as log:
-        child = subprocess.Popen(  # noqa: SIM115, RUF100: it outlives this function
-            program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
-        status = child.wait(timeout=0.7)
-    except subprocess.TimeoutExpired:
-        _CHILDREN[child.pid] = child
-        return child.pid
-    said = show((folder / "qemu.log").read_bytes().strip(), 600)
-    raise LabFailed("QEMU did not start", where=folder.name, why=f"it ended with {status}: {said}")
+        wait_until(lambda: child.poll() is not None, seconds=0.7)
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    return child
 
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
@@ -81,7 +97,7 @@ def runs(pid: int, folder: Path) -> bool:
     except OSError:
         return False
     console = f"file:{_value(folder / 'console.log')}".encode()
-    return b"qemu-system-x86_64" in words[0] + b"".join(words[4:5]) and console in words
+    return console in words and any(word.endswith(b"qemu-system-x86_64") for word in words)
 
 
 def end(pid: int, folder: Path) -> bool:

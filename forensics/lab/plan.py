@@ -44,12 +44,13 @@ class Plan:
 
     @property
     def burst_bytes(self) -> int:
+        """What the writer writes at a time."""
         return self.block_bytes * self.blocks
 
 
 def draw(seed: int) -> Plan:
     """Draw the plan of a seed: the same seed, the same plan."""
-    dice = random.Random(seed)  # noqa: S311: names, not secrets
+    dice = random.Random(seed)  # noqa: S311 - names, not secrets
     names = [first + second for first in _FIRST for second in _SECOND]
     dice.shuffle(names)
     marker = f"{dice.choice(_TOOLS)}-{_hex(dice, 24)}"
@@ -59,7 +60,7 @@ def draw(seed: int) -> Plan:
         hostname=f"{dice.choice(_ROLES)}-{_hex(dice, 2)}",
         machine_id=_hex(dice, 32),
         service=names.pop(),
-        deleted_path=f"/dev/shm/.{names.pop()}",  # noqa: S108: where intruders put it
+        deleted_path=f"/dev/shm/.{names.pop()}",  # noqa: S108 - where intruders put it
         deleted_arguments=("--relay", relay, "--id", marker),
         marker=marker,
         marker_variable=dice.choice(("SESSION_KEY", "AGENT_ID", "NODE_TOKEN", "XFER_TAG")),

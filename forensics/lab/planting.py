@@ -29,7 +29,7 @@ def near_misses(plan: Plan) -> tuple[Planted, ...]:
     upgraded, threaded, script, logger, exposed, _ = plan.benign
     programs = [
         {
-            f"/usr/local/sbin/{threaded}": _source("threads.py", name=threaded),
+            f"/usr/local/sbin/{threaded}": _source("threads", name=threaded),
             f"/usr/local/sbin/{script}": _source("script.sh"),
             f"/usr/local/sbin/{logger}": _source("logger.pl", name=logger),
         }
@@ -117,9 +117,7 @@ _SCRIPTS: Mapping[str, Callable[[Plan], str]] = {
 _PROGRAMS: Mapping[str, Callable[[Plan], Mapping[str, bytes]]] = {
     "deleted-executable": lambda _plan: {},
     "forged-name": lambda _plan: {},
-    "listening-socket": lambda plan: {
-        f"/usr/local/sbin/{plan.listener}": _source("listener.pl", port=str(plan.port))
-    },
+    "listening-socket": lambda plan: {f"/usr/local/sbin/{plan.listener}": _source("listener.pl", port=str(plan.port))},
     "shell-history": lambda _plan: {},
     "io-burst": _writer_program,
     "oom-kill": lambda plan: {f"/usr/local/sbin/{plan.victim}": _source("victim.pl")},

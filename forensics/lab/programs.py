@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
 
 from forensics.errors import LabFailed, ToolMissing
 from forensics.text import show
@@ -33,11 +32,16 @@ def find(name: str) -> str:
     return found
 
 
-def run(name: str, *arguments: str, what: str, stdin: bytes = b"", extra: Sequence[str] = ()) -> bytes:
+def run(name: str, *arguments: str, what: str, stdin: bytes = b"") -> bytes:
     """Run a program of the list and give its stdout; LabFailed says `what` was tried and the program's last words."""
-    done = subprocess.run([find(name), *arguments, *extra], input=stdin, capture_output=True, check=False)
+    done = subprocess.run([find(name), *arguments], input=stdin, capture_output=True, check=False)
     if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()[-6:]
-        said = " / ".join(show(line, 300) for line in words)
-        raise LabFailed(f"could not {what}", where=name, why=f"it ended with {done.returncode}: {said}")
+        why = f"it ended with {done.returncode}: {_complaints(done.stderr or done.stdout)}"
+        raise LabFailed(f"could not {what}", where=name, why=why)
     return done.stdout
+
+
+def _complaints(said: bytes) -> str:
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith((b"E:", b"Err"))]
+    return " / ".join(show(line, 300) for line in (errors or lines)[-6:])

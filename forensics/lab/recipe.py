@@ -56,7 +56,7 @@ class Recipe:
 
     @property
     def image_digest(self) -> str:
-        """Name the image that this machine boots from: the same for all labs whose disk begins alike (24 hex digits)."""
+        """Name the image that this machine boots from, in 24 hex digits: labs whose disk begins alike share it."""
         setup = resources.files("forensics.lab").joinpath("guest", "setup.sh").read_text(encoding="utf-8")
         parts = [self.suite, self.flavour, self.mirror, self.disk, *PACKAGES, setup]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]

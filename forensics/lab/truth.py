@@ -1,6 +1,6 @@
 """What was planted, as the running machine has it: looked up in its own /proc, never assumed.
 
-The truth file is a JSON list of facts: {"fact": "listening-socket", "process": "diskfeed", "pid": 441, "port": 24113, …}.
+The truth file is a JSON list of facts: {"fact": "listening-socket", "process": "diskfeed", "pid": 441, …}.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class View:
         """Give the one process that is wanted; LabFailed when there is none."""
         found = next(filter(wanted, self.processes), None)
         if found is None:
-            raise LabFailed(f"the machine does not show what was planted: {what}", remedy="see console.log in its folder")
+            raise LabFailed(
+                f"the machine does not show what was planted: {what}", remedy="see console.log in its folder"
+            )
         return found
 
 
@@ -149,8 +151,16 @@ def tell_near_misses(plan: Plan, view: View) -> list[Fact]:
     return [
         _miss("deleted-executable", "its binary was upgraded while it ran", daemon, path=upgraded),
         _miss("forged-name", "it renamed itself and its threads", renamed, path=f"/usr/local/sbin/{threaded}"),
-        _miss("forged-name", "a script has its own name, not its interpreter's", named, path=f"/usr/local/sbin/{script}"),
-        {"fact": "near-miss", "rule": "listening-socket", "why": "the machine's SSH server", "process": "sshd", "port": 22},
+        _miss(
+            "forged-name", "a script has its own name, not its interpreter's", named, path=f"/usr/local/sbin/{script}"
+        ),
+        {
+            "fact": "near-miss",
+            "rule": "listening-socket",
+            "why": "the machine's SSH server",
+            "process": "sshd",
+            "port": 22,
+        },
         _miss("shell-history", "ordinary commands", shell, commands=list(plan.benign_commands)),
         _miss("io-burst", "a log grows by a line every five seconds", writer, file=f"/var/log/{logger}.log"),
         _miss("oom-kill", "oom_score_adj is 900, and it lives", exposed),
