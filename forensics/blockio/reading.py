@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from forensics.blockio import pictures
 from forensics.blockio.latency import MEASURES, C, D, F, M, Q, R, Requests, X, pair
-from forensics.blockio.trace import Integers, Trace, TraceRefused, dropped, read
+from forensics.blockio.trace import Integers, Trace, TraceRefused, read
 from forensics.model import utc
 from forensics.tables import Absent, Cell, Column, Table
 
@@ -45,26 +45,29 @@ class TraceReport:
     unread: int = 0
 
 
-def interpret(raw: bytes, words: bytes = b"") -> TraceReport:
-    """Make the tables `block_io_…` and the pictures of one stream of a trace; all bytes unread when it is no trace."""
+def interpret(raw: bytes, drops: int | None) -> TraceReport:
+    """Make the tables `block_io_…` and the pictures of one stream of a trace; all bytes unread when it is no trace.
+
+    `drops`: events that were lost by blktrace's own count; None when it is not known.
+    """
     try:
-        trace = read([raw], dropped(words) or 0)
+        trace = read([raw], drops)
     except TraceRefused:
         return TraceReport((), {}, len(raw))
     requests = pair(trace)
-    tables = (totals(trace, words), latencies(trace, requests), processes(trace))
+    tables = (totals(trace), latencies(trace, requests), processes(trace))
     return TraceReport(tables, pictures.draw(trace, requests) if len(requests) else {}, trace.unread)
 
 
-def totals(trace: Trace, words: bytes = b"") -> Table:
+def totals(trace: Trace) -> Table:
     """Count as blkparse does: requests and KiB queued, issued and completed, merges; and what was lost."""
     rows = list(_counts(trace))
     rows.append(("merges", _count(trace, trace.event == M) + _count(trace, trace.event == F), "requests"))
     rows.append(("splits", _count(trace, trace.event == X), "requests"))
     rows.append(("requeued", _count(trace, trace.event == R), "requests"))
     rows.append(("events", len(trace), "events"))
-    lost = dropped(words) if words else trace.dropped
-    rows.append(("dropped", Absent("blktrace's summary is missing") if lost is None else lost, "events"))
+    lost: Cell = Absent("blktrace did not come to say it") if trace.dropped is None else trace.dropped
+    rows.append(("dropped", lost, "events"))
     rows.append(("unread", trace.unread, "bytes"))
     if len(trace):
         rows.append(("span", float(trace.time[-1] - trace.time[0]) / 1e9, "seconds"))

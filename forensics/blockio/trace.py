@@ -64,13 +64,13 @@ class Trace:
     names: dict[int, str] = field(default_factory=dict)  # pid -> comm, the last one seen
     epoch: float | None = None  # Unix time at monotonic zero, when the trace tells it
     unread: int = 0  # bytes
-    dropped: int = 0  # events, by blktrace's own count
+    dropped: int | None = None  # events, by blktrace's own count; None: not known
 
     def __len__(self) -> int:
         return len(self.time)
 
 
-def read(files: Sequence[bytes], drops: int = 0) -> Trace:
+def read(files: Sequence[bytes], drops: int | None = None) -> Trace:
     """Read one capture from its files; TraceRefused when the first word is no trace's of version 7."""
     parts = [_read_one(content) for content in files if content]
     if not parts:
@@ -85,10 +85,15 @@ def read(files: Sequence[bytes], drops: int = 0) -> Trace:
     return _trace(records, other, names, epochs[0] if epochs else None, unread=unread, drops=drops)
 
 
-def dropped(words: bytes) -> int | None:
-    """Give how many events blktrace says it lost; None when its summary is not there."""
-    total = re.search(rb"Total:\s+(\d{1,15}) events \(dropped (\d{1,15})\)", words)
-    return int(total[2]) if total else None
+def dropped(words: bytes, *, piped: bool = False) -> int | None:
+    """Give how many events blktrace says it lost; None when it did not come to say it.
+
+    Its summary goes to stdout. When that is the trace itself (`-o -`, `piped`), there is none, and a line on stderr
+    only where something was lost (blktrace.c, show_stats): silence at a good end is 0.
+    """
+    total = re.search(rb"Total:\s+\d{1,15} events \(dropped (\d{1,15})\)", words)
+    lost = total or re.search(rb"You have +(\d{1,15}) \(.{1,12}?\) dropped events", words)
+    return int(lost[1]) if lost else 0 if piped else None
 
 
 def _trace(
@@ -98,7 +103,7 @@ def _trace(
     epoch: float | None,
     *,
     unread: int,
-    drops: int,
+    drops: int | None,
 ) -> Trace:
     time = records["time"].astype(np.int64)
     if len(time) > 1 and not bool(np.all(time[1:] >= time[:-1])):

@@ -63,30 +63,32 @@ class BlockIo(Collector[Traced]):
         part = parts.get("trace")
         if part is None:
             return Judged(Outcome.FAILED, "no trace was taken")
-        words = part.completed.stderr
-        dropped = blockio.dropped(words)
+        dropped = blockio.dropped(part.completed.stderr, piped=part.accepted)
         try:
-            trace = blockio.read([part.path.read_bytes()], dropped or 0)
+            trace = blockio.read([part.path.read_bytes()], dropped)
         except blockio.TraceRefused as error:
             return Judged(Outcome.FAILED, f"{error.why}; {why(part)}")
         facts = {"events": len(trace), "dropped": dropped, "unread_bytes": trace.unread}
         if part.completed.cut:
             return Judged(Outcome.PARTIAL if len(trace) else Outcome.FAILED, why(part), facts)
         if not len(trace):
-            reason = "blktrace said nothing of events" if b"events" not in words else "the disk was idle"
-            return Judged(Outcome.EMPTY if b"events" in words else Outcome.FAILED, f"{reason}; {why(part)}", facts)
+            if part.accepted:
+                return Judged(Outcome.EMPTY, "blktrace ran its time, and the disk was idle", facts)
+            return Judged(Outcome.FAILED, f"not one event; {why(part)}", facts)
         return _short_of(facts, dropped, trace.unread)
 
     def read(self, output: Output) -> Reading:
         """Make the tables `block_io_…` and the pictures."""
-        report = blockio.interpret(output.part("trace"), output.part("trace.stderr"))
+        said = output.facts.get("trace", {})
+        well = said.get("status") == 0 and not said.get("cut")
+        report = blockio.interpret(output.part("trace"), blockio.dropped(output.part("trace.stderr"), piped=well))
         return Reading(report.tables, {"trace": report.unread}, report.pictures)
 
 
 def _short_of(facts: Mapping[str, int | None], dropped: int | None, unread: int) -> Judged:
     gaps = []
     if dropped is None:
-        gaps.append("blktrace's summary is missing, so drops are not known")
+        gaps.append("blktrace did not end well, so it is not known what was lost")
     if dropped:
         gaps.append(f"blktrace dropped {dropped} events: its buffers were full")
     if unread:

@@ -43,6 +43,9 @@ class Audited:
     limit: int = 900  # seconds
     groups: tuple[str, ...] = ()  # default: all
     skip: tuple[str, ...] = ()  # ids of tests, beside those that write or use the network
+    defaults: bool = (
+        True  # read Lynis's own default profile too: a minute under emulation, and needed by kernel_hardening
+    )
     bytes: int = 16 * MIB
 
 
@@ -62,7 +65,8 @@ class Lynis(Collector[Audited]):
         with bench.host.workplace() as place:
             bench.host.put(archive, place / "lynis.tar.gz")
             bench.host.put(profile(settings.skip).encode(), place / "custody.prf", mode=0o640)
-            unpacked = bench.host.run("sh", "-c", _UNPACK, "sh", str(place), root=True, expect=True)
+            unpack = _UNPACK if settings.defaults else f"{_UNPACK} && {_ALONE}"
+            unpacked = bench.host.run("sh", "-c", unpack, "sh", str(place), root=True, expect=True)
             part = bench.enter("lynis.tar.gz", archive, unpacked, optional=True, role=Role.INSTRUMENT)
             bench.parts["lynis.tar.gz"] = replace(part, facts=origin)
             yield lambda: _audit(bench, settings, place)
@@ -89,11 +93,13 @@ class Lynis(Collector[Audited]):
 
 
 _UNPACK = (
-    'cd "$1" && mkdir tree tmp && tar -xzpf lynis.tar.gz -C tree && '
+    'cd "$1" && mkdir tree tree/plugins tmp && tar -xzpf lynis.tar.gz -C tree && '
     "sed -i 's|/var/run/lynis\\.pid|./lynis.pid|g' tree/lynis && "
     'sed -i "s|/tmp/lynis|$1/tmp/lynis|g" tree/include/functions'
 )
-_RUN = 'cd "$1"/tree && TMPDIR="$1"/tmp && export TMPDIR && shift && exec ./lynis "$@"'
+_ALONE = "cp custody.prf tree/default.prf"
+# The workplace may be mounted noexec, so the shell is given the program to read.
+_RUN = 'cd "$1"/tree && TMPDIR="$1"/tmp && export TMPDIR && shift && exec /bin/sh ./lynis "$@"'
 
 
 def profile(skip: tuple[str, ...] = ()) -> str:
@@ -105,7 +111,16 @@ def profile(skip: tuple[str, ...] = ()) -> str:
 
 def _audit(bench: Bench, settings: Audited, place: Path) -> None:
     files = ("--logfile", str(place / "lynis.log"), "--report-file", str(place / "report.dat"))
-    how = ("--usecwd", "--cronjob", "--no-colors", "--no-plugins", "--profile", str(place / "custody.prf"))
+    how = (
+        "--usecwd",
+        "--cronjob",
+        "--no-colors",
+        "--no-plugins",
+        "--plugindir",
+        "./plugins",
+        "--profile",
+        str(place / "custody.prf"),
+    )
     only = ("--tests-from-group", " ".join(settings.groups)) if settings.groups else ()
     argv = ("sh", "-c", _RUN, "sh", str(place), "audit", "system", *how, *only, *files)
     limits = Limits(seconds=settings.limit, bytes=settings.bytes)

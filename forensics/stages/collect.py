@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.collectors import Bench, Chosen, Collector, CollectSettings, Judged, Part, collectors
-from forensics.errors import ForensicsError, Unreachable
+from forensics.errors import ForensicsError, ToolMissing, Unreachable
 from forensics.host import Host
 from forensics.model import JSON, Draft, Facts, LiveEvidence, Outcome, Result
 from forensics.plan import settings_of
@@ -33,6 +33,9 @@ class _Job:
             yield
         except Unreachable:
             raise
+        except ToolMissing as error:
+            package = self.collector.package
+            self.absent = f"{error}{f' (package {package})' if package and package not in str(error) else ''}"
         except ForensicsError as error:
             self.broken = self.broken or str(error)
 
@@ -125,10 +128,10 @@ def _result(job: _Job) -> Result:
 
 
 def _judged(job: _Job) -> Judged:
-    if job.absent:
+    if job.absent and not job.bench.parts:
         return Judged(Outcome.ABSENT, job.absent)
     judged = job.collector.judge(job.bench.parts)
-    if not job.broken:
+    if not (job.broken or job.absent):
         return judged
     brought = any(part.size for part in job.bench.parts.values() if not part.optional)
-    return Judged(Outcome.PARTIAL if brought else Outcome.FAILED, job.broken, judged.facts)
+    return Judged(Outcome.PARTIAL if brought else Outcome.FAILED, job.broken or job.absent, judged.facts)

@@ -1,0 +1,150 @@
+"""Interpret: collected output and plugin rows read into tables, pictures and findings, off the target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from forensics import findings, tables
+from forensics.collectors import Output, Reading, collectors
+from forensics.model import (
+    JSON,
+    Analysis,
+    Draft,
+    Exhibit,
+    Facts,
+    Interpretation,
+    LiveEvidence,
+    Outcome,
+    Proof,
+    Result,
+    Role,
+)
+from forensics.stage import Desk, Entered, stage
+from forensics.tables import Table
+
+FINDINGS = "findings"
+
+
+@dataclass(frozen=True, slots=True)
+class InterpretSettings:
+    """What is made beside the tables."""
+
+    pictures: bool = True
+
+
+def interpretation(entered: Entered) -> Interpretation:
+    """Give the tables, pictures and findings, each item with its outcome."""
+    return Interpretation(entered.exhibits, entered.results)
+
+
+@stage(gives=interpretation)
+def interpret(  # noqa: PLR0917 - a stage names all that it needs
+    desk: Desk, facts: Facts, live: LiveEvidence, analysis: Analysis, proof: Proof, settings: InterpretSettings
+) -> Iterator[Draft | Result]:
+    """Read what was collected and analysed into tables, pictures and findings.
+
+    Nothing here meets the target: the same exhibits give the same tables, today and in court.
+    """
+    collected = _collected(live)
+    for name, exhibits in collected.items():
+        if name not in desk.results:
+            yield from _interpret_one(desk, name, exhibits, settings)
+    if FINDINGS not in desk.results:
+        yield from _findings(desk, facts, _tables(desk, (*proof.exhibits, *analysis.exhibits)), proof)
+
+
+def _collected(live: LiveEvidence) -> Mapping[str, list[Exhibit]]:
+    """Group what collectors brought by collector, in the order in which it came."""
+    known = collectors()
+    grouped: dict[str, list[Exhibit]] = {}
+    for exhibit in live.exhibits:
+        if exhibit.kind == "live-output" and exhibit.item in known:
+            grouped.setdefault(exhibit.item, []).append(exhibit)
+    return grouped
+
+
+def _interpret_one(
+    desk: Desk, name: str, exhibits: list[Exhibit], settings: InterpretSettings
+) -> Iterator[Draft | Result]:
+    reading = collectors()[name].read(_output(desk, exhibits))
+    for table in reading.tables:
+        yield _table(desk, name, replace(table, sources=_numbers(exhibits)), exhibits, reading)
+    for file, svg in reading.pictures.items() if settings.pictures else ():
+        path = desk.work / file
+        path.write_bytes(svg)
+        title = f"{collectors()[name].title}: {file.removesuffix('.svg').removeprefix('block-io-')}"
+        yield Draft(path, Role.DERIVED, "picture", title, name=file, item=name, sources=tuple(exhibits))
+    yield _result(name, reading)
+
+
+def _output(desk: Desk, exhibits: list[Exhibit]) -> Output:
+    """Give the bytes by part; of a collector that was asked again, the last."""
+    parts = {str(one.facts.get("part", "")): one for one in exhibits}
+    contents = {name: desk.path(one).read_bytes() for name, one in parts.items()}
+    return Output(contents, {name: one.facts for name, one in parts.items()})
+
+
+def _table(desk: Desk, item: str, table: Table, sources: Iterable[Exhibit], reading: Reading) -> Draft:
+    path = desk.work / f"{table.name}.jsonl"
+    tables.write(path, table)
+    facts: dict[str, JSON] = {"table": table.name, "rows": len(table), "unread": dict(reading.unread)}
+    return Draft(
+        path, Role.DERIVED, "table", table.title, name=path.name, item=item, sources=tuple(sources), facts=facts
+    )
+
+
+def _result(name: str, reading: Reading) -> Result:
+    unread = {part: count for part, count in reading.unread.items() if count}
+    rows = sum(len(table) for table in reading.tables)
+    facts: dict[str, JSON] = {"rows": rows, "unread": dict(unread)}
+    if unread:
+        unit = "bytes" if name == "block_io" else "lines or records"
+        lost = ", ".join(f"{count} {unit} of {part}" for part, count in unread.items())
+        return Result(name, Outcome.PARTIAL if rows else Outcome.FAILED, f"could not be read: {lost}", facts)
+    if not rows:
+        return Result(name, Outcome.EMPTY, "the collector brought nothing that makes a row", facts)
+    return Result(name, Outcome.DONE, "", facts)
+
+
+def _tables(desk: Desk, exhibits: Iterable[Exhibit]) -> dict[str, Table]:
+    """Read every table that is at hand: our own of this stage, the proof's and the plugins'."""
+    found: dict[str, Table] = {}
+    for exhibit in exhibits:
+        if exhibit.kind in {"plugin-result", "memory-processes"}:
+            table = tables.read(desk.path(exhibit))
+            found[table.name] = replace(table, sources=(exhibit.number,))
+    for exhibit in desk.earlier:
+        if exhibit.kind == "table":
+            table = tables.read(desk.path(exhibit))
+            found[table.name] = table
+    for path in sorted(desk.work.glob("*.jsonl")):
+        table = tables.read(path)
+        found[table.name] = table
+    return found
+
+
+def _findings(desk: Desk, facts: Facts, found: Mapping[str, Table], proof: Proof) -> Iterator[Draft | Result]:
+    number = next((exhibit.number for exhibit in facts.exhibits if exhibit.kind == "facts"), "")
+    context = findings.Context(facts=facts, verdict=proof.verdict, facts_exhibit=number)
+    made = findings.find(found, context)
+    not_run = findings.not_run(found)
+    path = desk.work / "findings.json"
+    _write(path, [asdict(finding) for finding in made])
+    counts: dict[str, JSON] = {"findings": len(made), "rules": len(findings.rules()), "not_run": dict(not_run)}
+    yield Draft(path, Role.DERIVED, "findings", "Findings", name=path.name, item=FINDINGS, facts=counts)
+    reason = "; ".join(f"{rule}: {why}" for rule, why in not_run.items())
+    if reason:
+        yield Result(FINDINGS, Outcome.PARTIAL, f"rules that could not be applied: {reason}", counts)
+    else:
+        yield Result(FINDINGS, Outcome.DONE if made else Outcome.EMPTY, "" if made else "no rule found a thing", counts)
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=True, indent=1) + "\n", encoding="ascii")
+
+
+def _numbers(exhibits: Iterable[Exhibit]) -> tuple[str, ...]:
+    return tuple(exhibit.number for exhibit in exhibits)
