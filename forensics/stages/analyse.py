@@ -1,0 +1,119 @@
+"""analyse: run Volatility's plugins on the image; each one's rows and end are on record as soon as it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from forensics.model import (
+    Analysis,
+    Draft,
+    Exhibit,
+    MemoryImage,
+    NoSymbols,
+    NotAcquired,
+    Outcome,
+    Proof,
+    Result,
+    Role,
+    SymbolTable,
+)
+from forensics.stage import Desk, Entered, stage
+from forensics.text import show
+from forensics.volatility import DEFAULT, Ended, Job, Opened, run
+from forensics.volatility.messages import Limits
+
+_FOR_SHARED_MACHINES = 4
+
+
+def _children() -> int:
+    return max(1, min(_FOR_SHARED_MACHINES, len(os.sched_getaffinity(0))))
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyseSettings:
+    """Which plugins run, and what each may use."""
+
+    plugins: tuple[str, ...] = DEFAULT
+    seconds: float = 1800.0  # of the wall clock, a plugin
+    memory: int = 2 << 30  # bytes, a plugin
+    plugin_folders: tuple[str, ...] = ()  # absolute; the analyst's own plugins
+    children: int = 0  # plugins at the same time; 0: one a processor, four at most
+
+
+def load_analysis(entered: Entered) -> Analysis:
+    """Give the plugins' exhibits and how each plugin ended."""
+    return Analysis(entered.exhibits, entered.results)
+
+
+@stage(gives=load_analysis)
+def analyse(
+    desk: Desk,
+    image: MemoryImage | NotAcquired,
+    table: SymbolTable | NoSymbols,
+    proof: Proof,
+    settings: AnalyseSettings,
+) -> Iterator[Draft | Result]:
+    """Run the plugins on the image with the kernel's symbol table."""
+    left = [name for name in dict.fromkeys(settings.plugins) if name not in desk.results]
+    why = _why_not(image, table)
+    if why:
+        yield from (Result(name, Outcome.NOT_RUN, why) for name in left)
+        return
+    assert isinstance(image, MemoryImage)  # noqa: S101 (told apart by _why_not)
+    assert isinstance(table, SymbolTable)  # noqa: S101
+    if left:
+        yield from _run(desk, image.image, table.table, left, settings)
+
+
+def _why_not(image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols) -> str:
+    if isinstance(image, NotAcquired):
+        return f"there is no memory image: {image.reason}"
+    if isinstance(table, NoSymbols):
+        return f"there is no symbol table for this kernel: {table.reason}"
+    return ""
+
+
+def _run(
+    desk: Desk, image: Exhibit, table: Exhibit, names: list[str], settings: AnalyseSettings
+) -> Iterator[Draft | Result]:
+    job = Job(
+        image=str(desk.path(image).resolve()),
+        table=str(desk.path(table).resolve()),
+        folder=str(desk.work.resolve()),
+        plugins=tuple(names),
+        children=settings.children or _children(),
+        limits=Limits(settings.seconds, settings.memory),
+        plugin_folders=settings.plugin_folders,
+        sources=(image.number, table.number),
+    )
+    desk.progress.say(f"Volatility opens {image.number} with {table.number}")
+    with closing(run(job)) as said, desk.progress.task("plugins", len(names), "plugins") as done:
+        for message in said:
+            if isinstance(message, Ended):
+                yield from _enter(desk, message, (image, table))
+                desk.progress.say(f"{message.item}: {_words(message)}")
+                done(1)
+            elif not isinstance(message, Opened):
+                yield from (Result(name, Outcome.FAILED, message.reason, message.facts) for name in names)
+
+
+def _enter(desk: Desk, ended: Ended, sources: tuple[Exhibit, ...]) -> Iterator[Draft | Result]:
+    if ended.kept:
+        yield Draft(
+            desk.work / f"{ended.item}.jsonl",
+            Role.DERIVED,
+            "plugin-result",
+            f"Volatility {ended.item}",
+            item=ended.item,
+            sources=sources,
+            facts={"rows": ended.facts.get("rows", 0), "outcome": ended.outcome.value},
+        )
+    yield Result(ended.item, ended.outcome, ended.reason, ended.facts)
+
+
+def _words(ended: Ended) -> str:
+    rows = f"{ended.facts['rows']} rows in {ended.facts['seconds']} s" if ended.kept else ""
+    return ", ".join(part for part in (ended.outcome.value, rows, show(ended.reason, 300)) if part)

@@ -1,0 +1,197 @@
+"""Opens an image once: layers, symbol table, kernel; and says exactly why where it cannot be opened."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import json
+import logging
+import lzma
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from volatility3.framework import contexts, exceptions
+from volatility3.framework.automagic import linux as linux_automagic
+from volatility3.framework.automagic import symbol_cache
+from volatility3.framework.layers import lime, physical, scanners
+from volatility3.framework.symbols import linux
+from volatility3.framework.symbols.linux.network import NetSymbols
+
+from forensics.model import JSON
+from forensics.text import show
+
+KERNEL = "kernel"
+_Symbols = linux.LinuxKernelIntermedSymbols
+_OPENERS: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+_BANNER = rb"Linux version [0-9]+\.[0-9]+[^\x00\n]{8,400}\n\x00"
+_BANNERS_SHOWN = 3
+
+
+class Unopened(Exception):  # noqa: N818
+    """The image cannot be analysed with this table, and why."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An open image: its context holds one kernel module, `kernel`."""
+
+    context: contexts.Context
+    facts: dict[str, JSON]
+
+
+class _OneTable:
+    """Stands where Volatility keeps its index of tables: there is one, the case's, and it was read already."""
+
+    def __init__(self, banner: bytes, location: str) -> None:
+        self._known = {banner: location}
+
+    def get_identifier_dictionary(self, **_: object) -> dict[bytes, str]:
+        """Give which table is for which banner."""
+        return self._known
+
+
+def open_image(image: Path, table: Path) -> Image:
+    """Stack the layers of an image with a table, and test that processes can be read; Unopened when they cannot."""
+    context = contexts.Context()
+    memory = _memory(context, image)
+    banner = banner_of(table)
+    with _recorded_notes() as notes, _only(banner, table.as_uri()):
+        layer = _kernel_layer(context, memory)
+    if layer is None:
+        raise Unopened(_no_kernel(context, memory, banner))
+    _adopt(context, layer)
+    facts = _facts(layer, banner, notes)
+    _test(context, notes)
+    return Image(context, facts)
+
+
+def banner_of(table: Path) -> bytes:
+    """Read the banner a table is for, without reading the table; Unopened when it has none."""
+    text = _OPENERS.get(table.suffix, open)(table, "rb").read()
+    at = text.find(b'"linux_banner"')
+    try:
+        if at < 0:
+            raise ValueError
+        symbol, _ = json.JSONDecoder().raw_decode(text[at : at + 4096].decode().partition(":")[2].lstrip())
+        return base64.b64decode(symbol["constant_data"], validate=True)
+    except (ValueError, KeyError, TypeError):
+        raise Unopened("the symbol table does not say which kernel it is for: it has no linux_banner") from None
+
+
+def _memory(context: contexts.Context, image: Path) -> str:
+    """Open the file and its LiME ranges; give the name of the layer of physical addresses."""
+    context.config["file.location"] = image.as_uri()
+    context.add_layer(physical.FileLayer(context, "file", "file"))
+    try:
+        layer = lime.LimeStacker.stack(context, "file")
+    except lime.LimeFormatException as error:
+        raise Unopened(f"the image's LiME headers do not hold together: {error}") from None
+    if layer is None:
+        raise Unopened("the file does not begin with a LiME header: it is no image in LiME format")
+    context.add_layer(layer)
+    return str(layer.name)
+
+
+def _kernel_layer(context: contexts.Context, memory: str) -> Any:
+    """Find the page tables: by the kernel's own crash note, else by the idle task (Volatility's two ways)."""
+    for stacker in (linux_automagic.LinuxIntelVMCOREINFOStacker, linux_automagic.LinuxIntelStacker):
+        try:
+            layer = stacker.stack(context, memory)
+        except exceptions.VolatilityException as error:
+            logging.getLogger(__name__).warning("%s: %s", stacker.__name__, error)
+            continue
+        if layer is not None:
+            context.add_layer(layer)
+            return layer
+    return None
+
+
+def _adopt(context: contexts.Context, layer: Any) -> None:
+    """Make the kernel module of the layer and the table that found it: what Volatility loads a second time for."""
+    name = [one for one in context.symbol_space if isinstance(context.symbol_space[one], _Symbols)][-1]
+    table = context.symbol_space[name]
+    table.config["symbol_mask"] = layer.address_mask
+    table.clear_symbol_cache()
+    # Before any network type is resolved; later it would go unseen, and ip.Addr and ip.Link fail.
+    NetSymbols.apply(table)
+    offset = layer.config["kernel_virtual_offset"]
+    contexts.Module.create(context, KERNEL, layer.name, offset, symbol_table_name=name)
+
+
+def _facts(layer: Any, banner: bytes, notes: list[dict[str, Any]]) -> dict[str, JSON]:
+    return {
+        "banner": banner.rstrip(b"\x00\n").decode(errors="backslashreplace"),
+        "page_table": int(layer.config["page_map_offset"]),
+        "kernel_offset": int(layer.config["kernel_virtual_offset"]),
+        "crash_notes": len(notes),
+    }
+
+
+def _test(context: contexts.Context, notes: list[dict[str, Any]]) -> None:
+    """Look for one process: tables that fit and plugins that see nothing are a failure, not an empty answer."""
+    from volatility3.plugins.linux import pslist  # noqa: PLC0415 (plugins are imported after their path is set)
+
+    try:
+        found = next(iter(pslist.PsList.list_tasks(context, KERNEL)), None)
+        why = "the kernel's process list is empty"
+    except exceptions.VolatilityException as error:
+        found, why = None, f"the kernel's process list cannot be read ({error})"
+    if found is None and any(note.get("NUMBER(pgtable_l5_enabled)") == 1 for note in notes):
+        why += ": this kernel ran with 5-level page tables, which Volatility 2.28 does not read"
+    if found is None:
+        raise Unopened(f"the symbol table fits and the page tables were found, but {why}")
+
+
+def _no_kernel(context: contexts.Context, memory: str, banner: bytes) -> str:
+    layer = context.layers[memory]
+    held = {bytes(match) for match in _banners(context, layer)}
+    expected = show(banner.rstrip(b"\x00\n"))
+    if banner in held:
+        return f"the kernel of the symbol table is in the image ({expected}), but its page tables were not found"
+    if not held:
+        return f"no kernel banner is in the image; the symbol table is for: {expected}"
+    shown = "; ".join(show(one.rstrip(b"\x00\n")) for one in sorted(held)[:_BANNERS_SHOWN])
+    return f"the image holds another kernel than the symbol table: {shown}; the table is for: {expected}"
+
+
+def _banners(context: contexts.Context, layer: Any) -> Iterator[bytes]:
+    try:
+        for offset in layer.scan(context=context, scanner=scanners.RegExScanner(_BANNER)):
+            match = re.match(_BANNER, layer.read(offset, 512, pad=True))
+            if match:
+                yield match[0]
+    except exceptions.InvalidAddressException as error:
+        logging.getLogger(__name__).warning("the search for banners stopped: %s", error)
+
+
+@contextmanager
+def _only(banner: bytes, location: str) -> Iterator[None]:
+    """Let Volatility know the one table: its index would read, sort and hash every table there is first."""
+    before = symbol_cache.load_cache_manager
+    symbol_cache.load_cache_manager = lambda *_: _OneTable(banner, location)
+    try:
+        yield
+    finally:
+        symbol_cache.load_cache_manager = before
+
+
+@contextmanager
+def _recorded_notes() -> Iterator[list[dict[str, Any]]]:
+    """Keep the crash notes that the search for page tables comes by."""
+    before, seen = linux.VMCoreInfo.search_vmcoreinfo_elf_note, []
+
+    def search(*args: Any, **words: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        for offset, note in before(*args, **words):
+            seen.append(note)
+            yield offset, note
+
+    linux.VMCoreInfo.search_vmcoreinfo_elf_note = search
+    try:
+        yield seen
+    finally:
+        linux.VMCoreInfo.search_vmcoreinfo_elf_note = before

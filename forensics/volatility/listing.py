@@ -1,0 +1,73 @@
+"""The process list of an image, by itself: quick, for the proof that an image can be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from forensics import tables
+from forensics.errors import StageFailed
+from forensics.model import Outcome
+from forensics.volatility.messages import Ended, Job, Limits, Unusable
+from forensics.volatility.session import run
+
+_PLUGIN = "linux.pslist.PsList"
+
+
+class NoProcessList(StageFailed):
+    """No process list can be read from the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryProcess:
+    """One process in the kernel's list, as the image has it."""
+
+    pid: int
+    ppid: int
+    uid: int | None  # None: its credentials are not in the image
+    comm: str
+    started: str | None  # UTC, RFC 3339
+    address: int  # of its task_struct
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessList:
+    """The processes of an image, and what stands against trusting the list."""
+
+    processes: tuple[MemoryProcess, ...]
+    incomplete: str  # why it is not all of the list, "" when the whole list could be walked
+
+
+def processes(image: Path, table: Path, work: Path, seconds: float = 300.0) -> ProcessList:
+    """Read the process list of a LiME image with a symbol table, in a fresh process; `work` is a folder of its own.
+
+    NoProcessList when there is none to be had, with the reason.
+    """
+    limits = Limits(seconds=seconds)
+    job = Job(str(image.resolve()), str(table.resolve()), str(work.resolve()), (_PLUGIN,), 1, limits)
+    ended = Ended(_PLUGIN, Outcome.FAILED, "Volatility said nothing")
+    for message in run(job, stacking_seconds=seconds):
+        if isinstance(message, Unusable):
+            raise _none(message.reason)
+        if isinstance(message, Ended):
+            ended = message
+    if not ended.kept or ended.outcome is Outcome.EMPTY:
+        raise _none(ended.reason)
+    found = tuple(_process(row) for row in tables.read(work / f"{_PLUGIN}.jsonl"))
+    return ProcessList(found, ended.reason)
+
+
+def _none(reason: str) -> NoProcessList:
+    return NoProcessList("no process list can be read from the image", why=reason)
+
+
+def _process(row: tables.Row) -> MemoryProcess:
+    uid, started = row["UID"], row["CREATION TIME"]
+    return MemoryProcess(
+        pid=int(row["PID"]),  # type: ignore[arg-type]  # the plugin's column is an integer, never absent
+        ppid=int(row["PPID"]),  # type: ignore[arg-type]
+        uid=uid if isinstance(uid, int) else None,
+        comm=str(row["COMM"]),
+        started=started if isinstance(started, str) else None,
+        address=int(row["OFFSET (V)"]),  # type: ignore[arg-type]
+    )
