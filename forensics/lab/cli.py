@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -19,7 +17,7 @@ from forensics.errors import LabFailed
 from forensics.lab import labs
 from forensics.lab.recipe import FACTS, Recipe
 from forensics.model import JSON
-from forensics.terminal import TerminalProgress
+from forensics.terminal import TerminalProgress, document, grid, line
 
 app = typer.Typer(
     no_args_is_help=True, help="Practice targets: real Debian machines in QEMU, with planted facts to be found."
@@ -70,7 +68,7 @@ def up(
     )  # fmt: skip
     lab = labs.up(root, name, recipe, TerminalProgress(), rebuild=rebuild)
     if as_json:
-        sys.stdout.write(json.dumps(_facts(lab), indent=1) + "\n")
+        document(_facts(lab))
     else:
         _show_up(lab)
 
@@ -80,20 +78,10 @@ def status(*, root: Root = _HERE, as_json: AsJson = False) -> None:
     """List the labs that were brought up and not taken down."""
     found = labs.status(root)
     if as_json:
-        sys.stdout.write(json.dumps([_facts(lab) for lab in found], indent=1) + "\n")
+        document([_facts(lab) for lab in found])
         return
-    if not found:
-        Console().print("No lab is up here; `forensics lab up` brings one up.")
-        return
-    table = Table("target", "state", "host", "address", "suite", "memory", "incident", "seed", "pid", box=None)
-    for lab in found:
-        recipe, state = lab.recipe, "running" if lab.runs else "[red]ended by itself[/red]"
-        planted = f"{len(recipe.planted)} facts" if recipe.incident else "near misses"
-        address, memory = f"127.0.0.1:{lab.port}", f"{recipe.memory} MiB"
-        table.add_row(
-            lab.label, state, lab.hostname, address, recipe.suite, memory, planted, str(recipe.seed), str(lab.pid)
-        )
-    Console().print(table)
+    columns = ("target", "state", "host", "address", "suite", "memory", "incident", "seed", "pid")
+    grid("", columns, [_row(lab) for lab in found], empty="No lab is up here; `forensics lab up` brings one up.")
 
 
 @app.command()
@@ -125,7 +113,14 @@ def down(
     names = [lab.name for lab in labs.status(root)] if everything else [name]
     for one in names:
         ended = labs.down(root, one)
-        Console().print(f"Lab {one} is down." if ended else f"Lab {one} was not running.")
+        line(f"Lab {one} is down." if ended else f"Lab {one} was not running.")
+
+
+def _row(lab: labs.Lab) -> tuple[object, ...]:
+    recipe, state = lab.recipe, "running" if lab.runs else "ended by itself"
+    planted = f"{len(recipe.planted)} facts" if recipe.incident else "near misses"
+    address, memory = f"127.0.0.1:{lab.port}", f"{recipe.memory} MiB"
+    return (lab.label, state, lab.hostname, address, recipe.suite, memory, planted, recipe.seed, lab.pid)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

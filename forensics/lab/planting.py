@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -50,7 +50,7 @@ def programs_of(plan: Plan) -> tuple[str, ...]:
     return plan.benign[1:4]
 
 
-def _service(plan: Plan, scripts: list[str], programs: list[Mapping[str, bytes]]) -> tuple[Planted, ...]:
+def _service(plan: Plan, scripts: list[str], programs: Sequence[Mapping[str, bytes]]) -> tuple[Planted, ...]:
     start = f"/usr/local/lib/{plan.service}/start"
     launcher = "#!/bin/sh\n" + "\n".join([*scripts, "exit 0", ""])
     return (

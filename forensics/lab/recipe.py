@@ -16,6 +16,7 @@ QUIET_DISK = ("io-burst",)
 """Leave these out, and nothing of the incident writes to the disk once the machine has booted."""
 
 FLAVOURS = ("cloud-amd64", "amd64")
+ACCELERATORS = ("tcg", "kvm", "auto")
 
 PACKAGES = (
     "blktrace", "cron", "dbus", "init", "iotop", "iproute2", "kmod", "less", "libpam-systemd", "lsof",
@@ -46,7 +47,9 @@ class Recipe:
             raise UsageError(f"no such fact: {', '.join(unknown)}", remedy=f"one of: {', '.join(FACTS)}")
         if self.flavour not in FLAVOURS:
             raise UsageError(f"no such kernel flavour: {self.flavour}", remedy=f"one of: {', '.join(FLAVOURS)}")
-        if not self.suite.replace("-", "").isalnum():
+        if self.accel not in ACCELERATORS:
+            raise UsageError(f"no such accelerator: {self.accel}", remedy=f"one of: {', '.join(ACCELERATORS)}")
+        if not self.suite.replace("-", "").isalnum() or self.suite.startswith("-"):
             raise UsageError(f"not the name of a suite: {self.suite!r}")
 
     @property

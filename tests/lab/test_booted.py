@@ -76,12 +76,15 @@ def test_a_shell_has_its_commands_in_memory(lab: Lab, truth: dict[str, Any]) -> 
 
 def test_the_burst_fills_a_trace_in_ten_seconds(lab: Lab, truth: dict[str, Any]) -> None:
     fact = truth["io-burst"]
-    script = (
-        "mount -t debugfs debugfs /sys/kernel/debug; mkdir /dev/shm/.t && cd /dev/shm/.t && blktrace -d /dev/vda -o t -w 10"
-        " >/dev/null; blkparse -i t -f '%a %C\\n' | grep -c '[QGIDC]'; blkparse -i t -f '%a %C %N\\n' | grep -m1 '^Q "
-        f"{fact['process']} {fact['block_bytes']}'; cd /; rm -r /dev/shm/.t; umount /sys/kernel/debug"
-    )
-    events, burst = sh(lab, script).splitlines()[:2]
+    wanted = f"^Q {fact['process']} {fact['block_bytes']}"
+    script = [
+        "mount -t debugfs debugfs /sys/kernel/debug; mkdir /dev/shm/.t && cd /dev/shm/.t",
+        "blktrace -d /dev/vda -o t -w 10 >/dev/null",
+        "blkparse -i t -f '%a %C\\n' | grep -c '[QGIDC]'",
+        f"blkparse -i t -f '%a %C %N\\n' | grep -m1 '{wanted}'",
+        "cd /; rm -r /dev/shm/.t; umount /sys/kernel/debug",
+    ]
+    events, burst = sh(lab, "; ".join(script)).splitlines()[:2]
     assert int(events) >= 1000
     assert burst == f"Q {fact['process']} {fact['block_bytes']}"
     assert int(sh(lab, f"stat -c %s {fact['file']}")) == fact["bytes"]
@@ -107,9 +110,10 @@ def test_the_analyst_can_log_in_with_the_password_and_root_cannot(lab: Lab) -> N
     with paramiko.SSHClient() as client:
         client.load_host_keys(str(lab.folder / "known_hosts"))
         client.connect("127.0.0.1", lab.port, "analyst", password, look_for_keys=False, allow_agent=False, timeout=60)
-    with paramiko.SSHClient() as client, pytest.raises(paramiko.AuthenticationException):
+    with paramiko.SSHClient() as client:
         client.load_host_keys(str(lab.folder / "known_hosts"))
-        client.connect("127.0.0.1", lab.port, "root", password, look_for_keys=False, allow_agent=False, timeout=60)
+        with pytest.raises(paramiko.AuthenticationException):
+            client.connect("127.0.0.1", lab.port, "root", password, look_for_keys=False, allow_agent=False, timeout=60)
 
 
 def test_secrets_are_for_their_owner_alone(lab: Lab) -> None:
@@ -174,7 +178,7 @@ def test_an_interrupted_start_leaves_no_machine(tmp_path: Path, word: signal.Sig
 
 
 def test_a_killed_tester_takes_its_machine_along(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from forensics.lab.labs import booted\nwith booted(Path(sys.argv[1])): pass"
+    code = "import sys, pathlib; from forensics.lab import labs\nwith labs.booted(pathlib.Path(sys.argv[1])): pass"
     state = folder_of(tmp_path, "lab") / "state.json"
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) as tester:
         assert machine.wait_until(state.exists, 60)
