@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from forensics import facts as facts_module
-from forensics import kernel_state, procfs, questions, text, transcript
-from forensics.facts import Derived
+from forensics import text
 from forensics.host import Host
 from forensics.model import Draft, Facts, Outcome, Result, Role
-from forensics.questions import Copied, Question
 from forensics.stage import Desk, Entered, stage
-from forensics.transcript import Answer
+from forensics.survey import facts as facts_module
+from forensics.survey import kernel_state, procfs, questions, transcript
+from forensics.survey.facts import Derived
+from forensics.survey.questions import Copied, Question
+from forensics.survey.transcript import Answer
 
 ITEM = "survey"
 _NEEDED = ("ram", "btf", "kallsyms", "processes", "clock")

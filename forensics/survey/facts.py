@@ -9,13 +9,14 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from forensics import kernel_state, procfs, text
+from forensics import text
 from forensics.errors import CaseError
 from forensics.model import ClockOffset, Exhibit, Facts
-from forensics.preflight import Surroundings, check
-from forensics.questions import KERNEL, SMALL_FILES, SYSTEM_FOLDERS
 from forensics.stage import Entered
-from forensics.transcript import Answer
+from forensics.survey import kernel_state, procfs
+from forensics.survey.preflight import Surroundings, check
+from forensics.survey.questions import KERNEL, SMALL_FILES, SYSTEM_FOLDERS
+from forensics.survey.transcript import Answer
 
 FORMAT = "forensics facts 1"
 _EXHIBITS = ("btf", "kallsyms")

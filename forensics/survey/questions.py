@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forensics.host import MIB, Limits
-from forensics.procfs import Mount
+from forensics.survey.procfs import Mount
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from forensics.model import ClockOffset
-from forensics.procfs import Mount, assignments
-from forensics.transcript import Answer
+from forensics.survey.procfs import Mount, assignments
+from forensics.survey.transcript import Answer
 
 TEXT_BASE = 0xFFFFFFFF81000000
 """Where x86-64 kernels are linked to begin: __START_KERNEL_map + CONFIG_PHYSICAL_START's default, 16 MiB."""
