@@ -1,0 +1,70 @@
+"""Arguments in, exit code out: every command, and what each error becomes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from forensics import __version__, terminal
+from forensics.commands import cases, checks, run
+from forensics.errors import ForensicsError
+from forensics.lab import cli as lab
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="From a suspect Linux host to a report that anyone can check.",
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        terminal.line(f"forensics {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """From a suspect Linux host to a report that anyone can check."""
+
+
+for group in (checks.app, cases.app, run.app):
+    app.add_typer(group)
+app.add_typer(checks.symbols, name="symbols")
+app.add_typer(lab.app, name="lab")
+
+
+def main() -> None:
+    """Run the command line; exits with the code that the outcome has."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(words: list[str]) -> int:
+    try:
+        code = app(words, standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("Interrupted.\n")
+        return INTERRUPTED
+    except ForensicsError as problem:
+        terminal.error(problem, as_json="--json" in words)
+        return problem.exit_code
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

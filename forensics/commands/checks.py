@@ -1,0 +1,103 @@
+"""What this workstation can do, which plugins can run, symbol tables, and the check of a case."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forensics import doctor as workstation
+from forensics import terminal, verify
+from forensics.commands.options import HERE, AsJson, Root
+from forensics.isf.convert import make
+from forensics.model import JSON
+from forensics.volatility import Available, available
+
+app = typer.Typer()
+symbols = typer.Typer(no_args_is_help=True, help="Symbol tables for Volatility 3.")
+
+WORKS = {True: "yes", False: "no", None: "with a reservation"}
+
+
+@app.command()
+def doctor(*, root: Root = HERE, as_json: AsJson = False) -> None:
+    """Say what this workstation can do, and what to install. Exits with 1 when something needed is missing."""
+    checks = workstation.examine(root)
+    if as_json:
+        rows: list[JSON] = [
+            {"subject": one.subject, "works": one.works, "found": one.found, "purpose": one.purpose, "do": one.remedy}
+            for one in checks
+        ]
+        terminal.document(rows)
+    else:
+        shown = [(one.subject, WORKS[one.works], one.found, one.purpose, one.remedy) for one in checks]
+        terminal.grid("", ("what", "works", "found", "for", "to do"), shown, empty="Nothing was looked at.")
+    raise typer.Exit(0 if workstation.healthy(checks) else 1)
+
+
+@app.command()
+def plugins(*, root: Root = HERE, as_json: AsJson = False) -> None:
+    """List the Volatility plugins that can run here, and why others cannot."""
+    del root
+    found = available()
+    if as_json:
+        rows: list[JSON] = [
+            {
+                "name": one.name,
+                "runs": not one.why_not,
+                "reason": one.why_not,
+                "purpose": one.purpose,
+                "default": one.default,
+            }
+            for one in found
+        ]
+        terminal.document(rows)
+        return
+    shown = [(one.name, _runs(one), one.why_not or one.purpose) for one in found]
+    terminal.grid("", ("plugin", "runs", "what it shows, or why it does not run"), shown, empty="There are no plugins.")
+
+
+def _runs(plugin: Available) -> str:
+    return "no" if plugin.why_not else "by default" if plugin.default else "when a plan names it"
+
+
+@symbols.command("make")
+def make_symbols(
+    *,
+    btf: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="/sys/kernel/btf/vmlinux of the kernel.")],
+    kallsyms: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="/proc/kallsyms as root reads it, or a real System.map.")
+    ],
+    proc_version: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="/proc/version, as it is.")],
+    output: Annotated[Path, typer.Option(help="The symbol table to write; it must not exist.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a symbol table that Volatility 3 reads (vol -s FOLDER), without debug packages."""
+    notes = make(btf, kallsyms, proc_version, output)
+    if as_json:
+        terminal.document(notes.json())
+        return
+    terminal.line(f"{output}: {notes.user_types} types, {notes.symbols} symbols of {notes.release}")
+    for name in notes.rows_without_type:
+        terminal.line(f"without its type, which the kernel's type information lacks: {name}")
+
+
+@app.command("verify", context_settings={"ignore_unknown_options": True})
+def verify_case(
+    case: Annotated[str, typer.Argument(help="A case's number, or the path of its folder.", metavar="CASE")],
+    *,
+    root: Root = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Check a case: read-only and offline. Exits with 0 ok, 4 damaged, 5 incomplete, 6 cannot check.
+
+    The check is forensics/verify.py, which imports nothing of ours; it is run as an auditor runs it.
+    """
+    inside = root / "cases" / case
+    folder = inside if inside.is_dir() else Path(case)
+    words = [str(folder), *(["--json"] if as_json else [])]
+    done = subprocess.run([sys.executable, "-I", str(verify.__file__), *words], check=False)
+    raise typer.Exit(done.returncode)

@@ -1,0 +1,303 @@
+"""The one loop: what happens around every stage, whatever it does.
+
+1. If the ledger holds the stage as finished, with the same target, materials and settings (and, for a stage without a
+   host, the same version of our code), its products are hashed again and returned. A stage that touches the target is
+   never silently repeated: another attempt needs a stated reason.
+2. `started` is appended. Before a stage with a host, boot id and kernel release are read again: another boot is another
+   attempt, refused until it is asked for.
+3. The stage runs in an empty work folder of its own.
+4. Each exhibit that it yields is entered at once, and each item's end: what is killed loses one item and resumes there.
+5. `finished`, `failed` or `interrupted` is appended, with products and reason.
+
+Only this loop and the host's recorder write to the ledger.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from forensics import history, provenance
+from forensics.casefile import Case, deviation, things
+from forensics.errors import CaseError, ForensicsError, IntegrityError, Refused
+from forensics.events import Action, Deed, State, Thing
+from forensics.hashing import hash_bytes
+from forensics.history import Pass
+from forensics.host import Host, Identity
+from forensics.intake import Place, enter, find_strangers, settle, slug
+from forensics.model import JSON, Draft, Exhibit, Outcome, Result, Role
+from forensics.progress import Progress
+from forensics.recorder import LedgerRecorder
+from forensics.stage import Desk, Entered, Needs, Product, Stage
+
+T = TypeVar("T")
+VALUABLE = {".lime": "partial-image"}
+"""Files that are entered as evidence when their stage was killed, by suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one stage of this run went."""
+
+    stage: str
+    state: str  # "finished", or "kept" when it was finished before
+    short: tuple[str, ...]  # items that are short of complete, each with outcome and reason
+
+
+class Run:
+    """One worker on one target of a case: recovers what an earlier one left, then takes step after step."""
+
+    def __init__(self, case: Case, recorder: LedgerRecorder, progress: Progress, new_attempt: str = "") -> None:
+        self.case = case
+        self.target = recorder.target
+        self.steps: list[Step] = []
+        self._recorder = recorder
+        self._progress = progress
+        self._recover()
+        self.attempt = history.attempt_of(case.events(), self.target)
+        recorder.attempt = self.attempt
+        if new_attempt:
+            self._open_attempt(new_attempt)
+
+    def step(self, stage: Stage[Needs, Product], *args: Needs.args, **kwargs: Needs.kwargs) -> Product:
+        """Give the product of a stage: kept when it is finished (1), else made now (2 to 5)."""
+        given = (*args, *kwargs.values())
+        materials = _materials(given)
+        for exhibit in materials:
+            self.case.check(exhibit)
+        host = _host(given)
+        settings = _settings(given)
+        key = _key(stage, materials, settings)
+        before = history.last_pass(self.case.events(), self.target, stage.name)
+        if before is not None and self._stands(stage, before, key):  # 1
+            return self._keep(stage, before)
+        identity = self._identity(host) if host is not None else Identity("", "")  # 2
+        resumed = before if before is not None and self._resumes(before, key) else None
+        details: dict[str, JSON] = {
+            "key": key,
+            "settings": settings,
+            "boot_id": identity.boot_id,
+            "release": identity.release,
+            "resumes": resumed is not None,
+        }
+        self._append(Action.STAGE_STARTED, stage.name, State.STARTED, details=details, materials=materials)
+        self._progress.say(f"{stage.name}: {stage.summary}")
+        self._work(stage, args, kwargs, identity, resumed)  # 3, 4
+        made = history.last_pass(self.case.events(), self.target, stage.name)
+        assert made is not None  # noqa: S101 - it was just made
+        products = tuple(Thing.of(one) for one in made.exhibits)
+        self._append(Action.STAGE_ENDED, stage.name, State.FINISHED, products=products)  # 5
+        self.steps.append(Step(stage.name, "finished", _short(made.results)))
+        return stage.gives(Entered(made.exhibits, made.results, self.case.folder))
+
+    def _stands(self, stage: Stage[Any, Any], before: Pass, key: str) -> bool:
+        if not before.finished or before.attempt != self.attempt:
+            return False
+        if stage.touches_target:
+            if before.key != key:
+                self._progress.say(f"{stage.name}: kept, though its settings or materials are others now; "
+                                   "--new-attempt REASON touches the target again")  # fmt: skip
+            return True
+        nothing = bool(before.results) and all(one.outcome is Outcome.FAILED for one in before.results)
+        return before.key == key and not nothing
+
+    def _keep(self, stage: Stage[Any, T], before: Pass) -> T:
+        for exhibit in before.exhibits:
+            self.case.check(exhibit)
+        self._progress.say(f"{stage.name}: finished before; {len(before.exhibits)} exhibits have their digests")
+        self.steps.append(Step(stage.name, "kept", _short(before.results)))
+        return stage.gives(Entered(before.exhibits, before.results, self.case.folder))
+
+    def _resumes(self, before: Pass, key: str) -> bool:
+        return not before.finished and before.attempt == self.attempt and before.key == key
+
+    def _identity(self, host: Host) -> Identity:
+        found = host.identity()
+        boot_id, release = history.boot_of(self.case.events(), self.target, self.attempt)
+        if boot_id and (boot_id, release) != (found.boot_id, found.release):
+            raise Refused(
+                "the target was booted anew since this attempt began",
+                where=self.target,
+                why=f"boot id {boot_id} (kernel {release}) then, {found.boot_id} (kernel {found.release}) now",
+                remedy="memory of another boot is other evidence: run again with --new-attempt REASON",
+            )
+        self._recorder.boot_id = found.boot_id
+        return found
+
+    def _work(
+        self, stage: Stage[Any, Any], args: Any, kwargs: Mapping[str, Any], identity: Identity, resumed: Pass | None
+    ) -> None:
+        """Run a stage (3), and enter what it gives as it comes (4); its end is recorded when it breaks."""
+        self._recorder.stage = stage.name
+        folder = self.case.folder / "work" / f"{slug(self.target)}-{stage.name}-{len(self.case.events()) - 1}"
+        folder.mkdir(mode=0o700)
+        desk = self._desk(folder, resumed)
+        place = Place(self.target, stage.name, self.attempt, asdict(identity) if identity.boot_id else {})
+        try:
+            with closing(_generator(stage.work(desk, *args, **kwargs))) as given:
+                for one in given:
+                    self._take(one, stage.name, place)
+        except KeyboardInterrupt:
+            self._broke(stage.name, State.INTERRUPTED, "it was interrupted")
+            raise
+        except IntegrityError as problem:
+            self._append(Action.INTEGRITY_LOST, stage.name, State.FAILED, reason=str(problem))
+            self._broke(stage.name, State.FAILED, str(problem))
+            raise
+        except ForensicsError as problem:
+            state = State.REFUSED if isinstance(problem, Refused) else State.FAILED
+            self._broke(stage.name, state, str(problem))
+            raise
+        except Exception as problem:
+            self._broke(stage.name, State.FAILED, f"{type(problem).__name__}: a fault of this program")
+            raise
+        finally:
+            self._recorder.stage = ""
+        shutil.rmtree(folder)
+
+    def _desk(self, folder: Path, resumed: Pass | None) -> Desk:
+        results = {one.item: one for one in resumed.results} if resumed else {}
+        return Desk(
+            folder,
+            self.case.folder,
+            self.case.facts,
+            self.target,
+            results,
+            tuple(one for one in resumed.exhibits if one.item in results) if resumed else (),
+            self._progress,
+        )
+
+    def _take(self, one: Draft | Result, stage: str, place: Place) -> None:
+        if isinstance(one, Draft):
+            enter(self.case, one, place)
+            return
+        details: dict[str, JSON] = {"item": one.item, "outcome": str(one.outcome), "facts": dict(one.facts)}
+        self._append(Action.ITEM_ENDED, stage, State.FINISHED, reason=one.reason, details=details)
+
+    def _broke(self, stage: str, state: State, reason: str) -> None:
+        """Record how a stage broke; when even that cannot be written, the dangling start tells the next run."""
+        left = history.dangling(self.case.events(), self.target)
+        try:
+            if left:
+                self._salvage(left[-1].sequence, stage, left[-1].attempt)
+            self._append(Action.STAGE_ENDED, stage, state, reason=reason)
+        except ForensicsError as problem:
+            self._progress.say(f"the ledger could not be written: {problem}")
+
+    def _recover(self) -> None:
+        """Take up what a killed worker left: what it was entering, its stages without an end, its files."""
+        settle(self.case)
+        find_strangers(self.case)
+        for exhibit in self.case.exhibits():
+            self.case.check(exhibit)
+        for start in history.dangling(self.case.events(), self.target):
+            self._salvage(start.sequence, start.stage, start.attempt)
+            words = "the worker was ended before the stage was"
+            deed = Deed(Action.STAGE_ENDED, words, self.target, start.stage, start.attempt, outcome=State.INTERRUPTED)
+            self.case.append(deed)
+            self._progress.say(f"{start.stage}: an earlier attempt was interrupted; it is on record")
+
+    def _salvage(self, sequence: int, stage: str, attempt: int) -> None:
+        """Enter what has value of a broken stage's files, and list the rest as debris."""
+        folder = self.case.folder / "work" / f"{slug(self.target)}-{stage}-{sequence}"
+        left = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        debris: list[JSON] = []
+        for path in left:
+            kind = VALUABLE.get(path.suffix)
+            if kind and path.stat().st_size:
+                words = "Memory image of an acquisition that was ended; partial"
+                draft = Draft(path, Role.EVIDENCE, kind, words, name="memory-partial.lime", facts={"ended_well": False})
+                enter(self.case, draft, Place(self.target, stage, attempt))
+            else:
+                debris.append({"path": str(path.relative_to(self.case.folder)), "size": path.stat().st_size})
+        if debris:
+            self._append(Action.DEBRIS_LISTED, stage, None, details={"files": debris})
+
+    def _open_attempt(self, reason: str) -> None:
+        self.attempt += 1
+        self._recorder.attempt = self.attempt
+        words = deviation(self.case, f"the target is touched again: {reason}")
+        self.case.append(Deed(Action.ATTEMPT_OPENED, reason, self.target, attempt=self.attempt, deviation=words))
+
+    def _append(
+        self,
+        action: Action,
+        stage: str,
+        outcome: State | None,
+        *,
+        reason: str = "",
+        details: Mapping[str, JSON] | None = None,
+        materials: tuple[Exhibit, ...] = (),
+        products: tuple[Thing, ...] = (),
+    ) -> None:
+        self.case.append(
+            Deed(
+                action, reason, self.target, stage, self.attempt,
+                things(materials), products, outcome, details or {},
+            )
+        )  # fmt: skip
+
+
+@contextmanager
+def worker(case: Case, target: str) -> Iterator[None]:
+    """Be the only one who works on a target of a case; CaseError when someone else does."""
+    path = case.folder / "work" / f"{slug(target)}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CaseError(
+                f"another run works on {target} already",
+                where=f"case {case.number}",
+                remedy="wait until it has ended, or interrupt it",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _generator(work: Any) -> Any:
+    return work
+
+
+def _host(given: tuple[object, ...]) -> Host | None:
+    return next((one for one in given if hasattr(one, "identity") and hasattr(one, "workplace")), None)  # type: ignore[return-value]
+
+
+def _materials(given: tuple[object, ...]) -> tuple[Exhibit, ...]:
+    found = {one.number: one for part in given for one in getattr(part, "exhibits", ())}
+    return tuple(found.values())
+
+
+def _settings(given: tuple[object, ...]) -> dict[str, JSON]:
+    chosen = {
+        type(one).__name__: asdict(one)
+        for one in given
+        if is_dataclass(one) and not isinstance(one, type) and not hasattr(one, "exhibits")
+    }
+    plain: dict[str, JSON] = json.loads(json.dumps(chosen, default=str))
+    return plain
+
+
+def _key(stage: Stage[Any, Any], materials: tuple[Exhibit, ...], settings: Mapping[str, JSON]) -> str:
+    made_of = {
+        "stage": stage.name,
+        "materials": [[one.number, str(one.digest)] for one in materials],
+        "settings": settings,
+        "code": "" if stage.touches_target else provenance.code_digest(),
+    }
+    return str(hash_bytes(json.dumps(made_of, sort_keys=True).encode()))
+
+
+def _short(results: tuple[Result, ...]) -> tuple[str, ...]:
+    last = {one.item: one for one in results}
+    full = {Outcome.DONE, Outcome.EMPTY}
+    return tuple(f"{one.item}: {one.outcome}, {one.reason}" for one in last.values() if one.outcome not in full)

@@ -1,0 +1,41 @@
+"""Seals: the ledger's head at a moment when every exhibit had its recorded digest, as a file that can be signed.
+
+`seals/0001.json` names case, sequence number and digest of the last entry before the seal, and the digest of every
+exhibit entered until then. A signature (`0001.sig`) and an outside time (`0001.tsr`) are made over the bytes of this
+file; without one of them, or a copy of the head elsewhere, a seal shows nothing against its holder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from forensics.ledger import sync_folder
+from forensics.model import JSON, Digest, Exhibit
+
+FORMAT = "forensics-seal-1"
+
+
+def write(folder: Path, case: str, sequence: int, head: Digest, exhibits: tuple[Exhibit, ...]) -> Path:
+    """Write the next seal; durable when this returns. Nothing is ever replaced."""
+    listed: list[JSON] = [
+        {"exhibit": one.number, "path": str(one.path), "size": one.size, "digest": str(one.digest)} for one in exhibits
+    ]
+    body: dict[str, JSON] = {
+        "format": FORMAT,
+        "case": case,
+        "sequence": sequence,
+        "head": str(head),
+        "exhibits": listed,
+    }
+    number = 1 + max((int(path.stem) for path in folder.glob("[0-9]*.json")), default=0)
+    path = folder / f"{number:04d}.json"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        json.dump(body, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+    return path
