@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from forensics.blockio.latency import Q, Requests
 from forensics.blockio.trace import Trace
@@ -36,7 +37,7 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#555555",
     "text.parse_math": False,
 }
-_SIZE = (6.7, 2.6)  # inches: the text width of A4
+_SIZE = (6.7, 2.9)  # inches: the text width of A4
 _MIB = 1 << 20
 
 
@@ -69,11 +70,11 @@ def _offsets(axes: Axes, trace: Trace, requests: Requests, zero: int) -> None:
     busiest = pids[np.argsort(-counts, kind="stable")][: len(_COLOURS)].tolist()
     rest = ~np.isin(requests.pid, busiest)
     if rest.any():
-        axes.scatter(seconds[rest], place[rest], s=3, c=_OTHERS, linewidths=0, rasterized=True, label="others")
+        axes.scatter(seconds[rest], place[rest], s=5, c=_OTHERS, linewidths=0, rasterized=True, label="others")
     for pid, colour in zip(busiest, _COLOURS, strict=False):
         rows = requests.pid == pid
         label = f"{show(trace.names.get(pid, 'process'), 24)} ({pid})"
-        axes.scatter(seconds[rows], place[rows], s=3, c=colour, linewidths=0, rasterized=True, label=label)
+        axes.scatter(seconds[rows], place[rows], s=5, c=colour, linewidths=0, rasterized=True, label=label)
     axes.set(xlabel="seconds since the first event", ylabel="offset on the disk, MiB")
     _legend(axes)
 
@@ -101,13 +102,16 @@ def _latency(axes: Axes, requests: Requests, zero: int) -> None:
         kind = requests.write[rows] == write
         if kind.any():
             shown = np.maximum(times[kind], 1) / 1e6
-            axes.scatter(seconds[kind], shown, s=3, c=colour, linewidths=0, rasterized=True, label=label)
+            axes.scatter(seconds[kind], shown, s=5, c=colour, linewidths=0, rasterized=True, label=label)
     axes.set(xlabel="seconds since the first event", ylabel="queue to completion, ms")
     if len(times):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     _legend(axes)
 
 
 def _legend(axes: Axes) -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, markerscale=3)
+        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+        axes.legend(**place, ncols=4, frameon=False, fontsize=8, markerscale=2, columnspacing=1.2, handletextpad=0.4)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from forensics import oomlog
 from forensics.collectors import Bounds, Collector, Command, Output, Reading
+from forensics.collectors.oom import log as log_file
 from forensics.tables import Absent, Cell, Column, Table
 from forensics.text import decode
 
@@ -58,7 +58,7 @@ class Oom(Collector[Bounds]):
         """Make `oom_scores`, `oom_sysctls`, `oom_kills`, `oom_tasks` and `kernel_log`."""
         scores, bad_scores = _scores(output.part("scores"))
         settings, bad_settings = _sysctls(output.part("sysctls"))
-        log = oomlog.read(output.part("kernel-log"))
+        log = log_file.read(output.part("kernel-log"))
         tables = (
             Table("oom_scores", "Processes by their score for the OOM killer", _SCORES, tuple(scores)),
             Table("oom_sysctls", "Settings of the OOM killer", _SETTINGS, tuple(settings)),
