@@ -12,8 +12,8 @@ from pathlib import Path
 import paramiko
 
 from forensics.errors import UsageError
-from forensics.ssh.hostkeys import SSH_PORT
 from forensics.model import Target
+from forensics.ssh.hostkeys import SSH_PORT
 
 CONFIGS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
 DEFAULT_IDENTITIES = ("id_ed25519", "id_ecdsa", "id_rsa")

@@ -7,8 +7,9 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,8 +63,8 @@ class Sshd:
         words = (self.folder / "host.pub").read_text().split()
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {words[0]} {words[1]}\n")
 
-    def start(self, *settings: str) -> None:
-        """Start with these settings before our own (the first one counts)."""
+    def start(self, *settings: str, within: Sequence[str] = ()) -> None:
+        """Start with these settings before our own (the first one counts), `within` another command."""
         lines = [
             *settings,
             f"Port {self.port}",
@@ -82,7 +83,7 @@ class Sshd:
         (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation asks for it
         log = (self.folder / "sshd.log").open("ab")
-        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=log)
+        self.process = subprocess.Popen([*within, SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=log)
         log.close()
         self._wait()
 
@@ -117,24 +118,21 @@ class Sshd:
 
 
 @pytest.fixture
-def idle_sshd(tmp_path: Path) -> Iterator[Sshd]:
+def idle_sshd() -> Iterator[Sshd]:
     """A server with its keys, not yet started: call `start(*settings)`."""
     if not Path(SSHD).exists():
         skip("sshd is missing: install openssh-server")
     if os.geteuid() != 0:
         skip("needs root: sshd's own rules, and the commands run as root")
-    folder = tmp_path / "sshd"
-    folder.mkdir()
-    folder.chmod(0o755)
-    for parent in folder.parents:
-        if parent.is_relative_to(tmp_path.parent.parent) and parent.owner() == "root":
-            parent.chmod(parent.stat().st_mode | 0o011)
-    server = Sshd(folder)
-    server.prepare()
-    try:
-        yield server
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="sshd-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # an account that logs in has to read its authorized keys
+        server = Sshd(folder)
+        server.prepare()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

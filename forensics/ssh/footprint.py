@@ -119,7 +119,7 @@ class Footprint:
             yield change, proven, reason
 
     def left_running(self, pid: int, argv: tuple[str, ...], why: str) -> None:
-        """Put a process of ours that may still run on record."""
+        """Put a process of ours that may still run on record, and look whether it is gone."""
         change = Change(
             kind="process",
             subject=f"{pid}: {text.show(' '.join(argv), 200)}",
@@ -127,7 +127,7 @@ class Footprint:
             gone=("test", "!", "-e", f"/proc/{pid}"),
             details=why,
         )
-        self._recorder.restored(self._recorder.intend(change), change, proven=False, reason=why)
+        self._take_away(self._recorder.intend(change), change)
 
     def _take_away(self, intent: int, change: Change) -> tuple[bool, str]:
         """Undo and look; never raises what the target or the link did wrong, but records it."""

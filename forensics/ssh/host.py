@@ -18,11 +18,11 @@ import paramiko
 
 from forensics import text
 from forensics.errors import CommandFailed, ForensicsError, SudoRefused, TargetError, ToolMissing
-from forensics.ssh.footprint import Footprint
 from forensics.host import MIB, Change, Completed, Identity, Limits, Recorder
+from forensics.model import Target
+from forensics.ssh.footprint import Footprint
 from forensics.ssh.link import Link, Timing
 from forensics.ssh.login import Secrets
-from forensics.model import Target
 from forensics.ssh.remote import FOLDERS, RemoteCommand
 from forensics.ssh.sudo import SudoDialogue, refused
 
@@ -81,8 +81,6 @@ class SshHost:
             while data := command.read():
                 parts.append(data)
             ended = replace(command.ended(), stdout=self._withheld(b"".join(parts)))
-            if command.cut:
-                self._end(command, root=root)
         if expect and not ended.ok:
             raise self._failed(ended)
         return ended
@@ -171,10 +169,8 @@ class SshHost:
             raise
         try:
             yield command
-        except BaseException:
-            self._end(command, root=root)
-            raise
         finally:
+            self._end(command, root=root)
             command.close()
 
     def _resolved(self, argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -209,12 +205,19 @@ class SshHost:
         return self.run(*argv, root=root, limits=Limits(seconds=20, bytes=MIB))
 
     def _end(self, command: RemoteCommand, *, root: bool) -> None:
-        """End a command that still runs: its process group and itself; what survives is put on record."""
+        """End a command that still runs: its process group and itself; what may survive is put on record.
+
+        Without its connection a process number may be another's by now: then it is only looked for.
+        """
+        if not command.runs_on():
+            return
         if not command.running:
+            self._footprint.left_running(command.pid, command.argv, "the connection was lost while it ran")
             return
         try:
             ended = self._plain("/bin/sh", "-c", _END, "sh", f"-{command.session}", str(command.pid), root=root)
             why = "" if ended.ok else "it did not end when it was killed"
+            command.runs_on()  # takes note of the end
         except ForensicsError as problem:
             why = f"it could not be ended: {problem}"
         if why:
@@ -247,11 +250,8 @@ class RemoteStream:
         return self._command.read(size)
 
     def ended(self) -> Completed:
-        """Wait for the end and give status and stderr; what is over a limit is ended."""
-        completed = self._command.ended()
-        if self._command.cut:
-            self._host._end(self._command, root=self._root)  # noqa: SLF001 - a part of the host
-        return completed
+        """Wait for the end and give status and stderr; what is over a limit is ended when the block is left."""
+        return self._command.ended()
 
     def stop(self, signal: str = "INT") -> None:
         """Signal the command's process on the target."""

@@ -17,9 +17,9 @@ import paramiko
 
 from forensics import text
 from forensics.errors import Refused, TargetError, Unreachable
-from forensics.ssh.hostkeys import check_host_key, fingerprint, known_keys
-from forensics.ssh.login import Secrets, authenticate
 from forensics.model import Target
+from forensics.ssh.hostkeys import check_host_key, fingerprint, known_keys
+from forensics.ssh.login import Secrets, allowed_methods, authenticate
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 """Fastest first: with paramiko AES-GCM moves 1.6 times what AES-CTR with a MAC does."""
@@ -46,6 +46,7 @@ class Timing:
     banner: float = 20.0
     login: float = 60.0
     channel: float = 30.0
+    opening: float = 60.0  # until a command has begun: login shell, sudo and what it asks
     pulse: float = 10.0  # between two questions whether the target is still there
     silence: float = 60.0  # without an answer or a byte: the connection is lost
 
@@ -224,11 +225,12 @@ class Link:
             **self._algorithms(),
         }
         try:
-            facts["login"] = authenticate(transport, target, secrets)
+            allowed = allowed_methods(transport, target)
+            if banner := transport.get_banner():
+                facts["banner"] = text.show(banner)
+            facts["login"] = authenticate(transport, target, secrets, allowed)
         except (paramiko.SSHException, EOFError, OSError) as problem:
             raise self._unreachable(f"the connection broke while logging in: {type(problem).__name__}") from None
-        if banner := transport.get_banner():
-            facts["banner"] = text.show(banner)
         if self._jump:
             facts["through"] = f"{self._jump.facts['address']} ({self._jump.facts['host key']})"
             facts["through host key check"] = self._jump.facts["host key check"]

@@ -49,10 +49,9 @@ class Secrets:
     passphrase: Secret | None = None  # of encrypted private key files
 
 
-def authenticate(transport: paramiko.Transport, target: Target, secrets: Secrets) -> str:
+def authenticate(transport: paramiko.Transport, target: Target, secrets: Secrets, allowed: list[str]) -> str:
     """Log in, and tell by which method; LoginRefused names each that was tried."""
     tried: list[str] = []
-    allowed = _allowed_methods(transport, target)
     if transport.is_authenticated():
         return "none"
     used: list[str] = []
@@ -73,7 +72,8 @@ def authenticate(transport: paramiko.Transport, target: Target, secrets: Secrets
     )
 
 
-def _allowed_methods(transport: paramiko.Transport, target: Target) -> list[str]:
+def allowed_methods(transport: paramiko.Transport, target: Target) -> list[str]:
+    """Ask which methods the target allows the account; it shows its banner then, too."""
     try:
         return transport.auth_none(target.user)
     except paramiko.BadAuthenticationType as refusal:

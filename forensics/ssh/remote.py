@@ -23,8 +23,8 @@ import paramiko
 from forensics import text
 from forensics.errors import CommandFailed
 from forensics.host import MIB, Completed, Limits
-from forensics.ssh.link import Link
 from forensics.model import utc
+from forensics.ssh.link import Link
 from forensics.ssh.sudo import SudoDialogue
 
 FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -32,7 +32,6 @@ ENVIRONMENT = (f"PATH={':'.join(FOLDERS)}", "LC_ALL=C", "TZ=UTC", "HOME=/")
 
 _BEGIN = 'umask 077; printf "%s%s %s\\n" "$1" "$2" "$$"; printf "%s%s\\n" "$1" "$2" >&2; shift 2; exec "$@"'
 _NOISE = 1 << 20  # bytes that a shell may print before our first word
-_OPENING = 60.0  # seconds until the command has begun
 _TICK = 0.25  # seconds between two looks at the clock
 _AFTER = 10.0  # seconds for the status after the output has ended
 
@@ -109,8 +108,16 @@ class RemoteCommand:
 
     @property
     def running(self) -> bool:
-        """It has begun, and its end was not seen."""
+        """Its end was not seen, and the connection stands: its process number is its own."""
         return self._began and not self._channel.exit_status_ready()
+
+    def runs_on(self) -> bool:
+        """Tell whether it may still run; a program that has closed its output is given a moment."""
+        if self._ended or self.cut:
+            self._channel.status_event.wait(1.0)
+        if not self._channel.status_event.is_set():
+            return True
+        return self._channel.recv_exit_status() == -1 and not self.link.answers()
 
     def read(self, size: int = MIB) -> bytes:
         """Give at least one byte and at most `size`; b"" when stdout has ended or a limit was met."""
@@ -217,8 +224,8 @@ class RemoteCommand:
         if not self.link.alive:
             raise self.link.lost()
         if not self._began:
-            if now - self._clock > _OPENING:
-                raise self._not_begun(f"nothing of ours ran within {_OPENING:.0f} s")
+            if now - self._clock > self.link.timing.opening:
+                raise self._not_begun(f"nothing of ours ran within {self.link.timing.opening:.0f} s")
         elif now - self._clock > self.limits.seconds:
             self.cut = "time"
         elif self._errors.over:

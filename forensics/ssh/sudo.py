@@ -67,7 +67,7 @@ class SudoDialogue:
         heard = f"; it said: {words}" if words else ""
         if self.wrong_password:
             return refused(where, f"the sudo password was not accepted{heard}", "give the right sudo password")
-        if self.asked:
+        if self.asked and self._password is None:
             return refused(
                 where, "sudo there asks for a password, and none was given", "give it with --ask-sudo-password"
             )
