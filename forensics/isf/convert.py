@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii as quote
 from pathlib import Path
 from typing import IO
@@ -106,13 +106,18 @@ def _write(
     file.write(f'}},"base_types":{{{types.base.text()}}},"symbols":{{')
     _items(file, _symbols(symbols.addresses, variables.types, banner.data))
     file.write(f'}},"metadata":{_metadata(inputs)}}}\n')
+    notes = _notes(types, variables, symbols, banner.release, (structs, len(enums)))
+    return replace(notes, inputs=inputs)
+
+
+def _notes(types: Definitions, variables: Variables, symbols: Symbols, release: str, counts: tuple[int, int]) -> Notes:
     return Notes(
         producer=f"{PRODUCER} {__version__}",
-        release=banner.release,
+        release=release,
         slide=symbols.slide,
-        inputs=inputs,
-        user_types=structs,
-        enums=len(enums),
+        inputs={},
+        user_types=counts[0],
+        enums=counts[1],
         symbols=len(symbols.addresses),
         typed_symbols=sum(name in symbols.addresses for name in variables.types),
         module_symbols=symbols.modules,

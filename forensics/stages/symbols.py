@@ -47,19 +47,23 @@ def _missing(facts: Facts) -> str:
 
 
 def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit) -> Iterator[Draft | Result]:
-    version, table, notes_file = (desk.work / name for name in ("proc-version", "symbols.json", "symbol-notes.json"))
+    version, table, noted = (desk.work / name for name in ("proc-version", "symbols.json", "symbol-notes.json"))
     version.write_bytes(facts.proc_version)
-    notes = isf.make(
-        desk.path(btf), desk.path(kallsyms), version, table,
-        kernel_offset=facts.kernel_offset, physical_start=_physical_start(facts),
-    )  # fmt: skip
-    notes_file.write_text(json.dumps(notes.json(), indent=1) + "\n", encoding="ascii")
-    version.unlink()
+    offset, start = facts.kernel_offset, _physical_start(facts)
+    try:
+        notes = isf.make(
+            desk.path(btf), desk.path(kallsyms), version, table, kernel_offset=offset, physical_start=start
+        )
+    finally:
+        version.unlink()
+    noted.write_text(json.dumps(notes.json(), indent=1) + "\n", encoding="ascii")
     counts = {"user_types": notes.user_types, "enums": notes.enums, "symbols": notes.symbols, "slide": notes.slide}
-    title = f"Symbol table of {notes.release}"
-    yield Draft(table, Role.INSTRUMENT, "symbol-table", title, item=ITEM, sources=(btf, kallsyms), facts=counts)
     yield Draft(
-        notes_file, Role.DERIVED, "symbol-notes", f"Notes on the symbol table of {notes.release}",
+        table, Role.INSTRUMENT, "symbol-table", f"Symbol table of {notes.release}",
+        item=ITEM, sources=(btf, kallsyms), facts=counts,
+    )  # fmt: skip
+    yield Draft(
+        noted, Role.DERIVED, "symbol-notes", f"Notes on the symbol table of {notes.release}",
         item=ITEM, sources=(btf, kallsyms),
     )  # fmt: skip
     yield Result(ITEM, Outcome.DONE, facts=counts)

@@ -27,7 +27,7 @@ class Blob:
     def __init__(self, base: Blob | None = None) -> None:
         self.types = b""
         self.strings = b"" if base else b"\0"
-        self.count = base.count if base else 0
+        self.count: int = base.count if base else 0
         self.shift: int = base.shift + len(base.strings) if base else 0
 
     def string(self, text: str) -> int:

@@ -1,0 +1,140 @@
+"""The symbols stage: a table and its notes from what the survey kept, or why there is none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forensics.model import (
+    ClockOffset,
+    Digest,
+    Draft,
+    Exhibit,
+    Facts,
+    NoSymbols,
+    Outcome,
+    Result,
+    Role,
+    SymbolTable,
+)
+from forensics.progress import Silent
+from forensics.stage import Desk, Entered
+from forensics.stages.symbols import load_table, make_symbols
+from tests.isf.blobs import VERSION, listing, small
+
+SHA = Digest("sha256", "0" * 64)
+
+
+def exhibit(number: str, kind: str, path: Path) -> Exhibit:
+    return Exhibit(number, kind, kind, path, 1, SHA, "web01", "survey", "survey")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "btf").write_bytes(small().bytes())
+    (tmp_path / "kallsyms").write_text(listing())
+    return Desk(tmp_path / "work", tmp_path, {}, "web01", {}, (), Silent())
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Facts(
+        exhibits=(),
+        hostname="web01",
+        release="6.1.0-test",
+        version="#1 SMP",
+        machine="x86_64",
+        distribution="debian",
+        distribution_version="12",
+        distribution_codename="bookworm",
+        pretty_name="Debian",
+        boot_id="",
+        machine_id="",
+        uptime=1.0,
+        proc_version=VERSION,
+        cmdline="",
+        ram=(),
+        memory_total=0,
+        memory_available=0,
+        btf=exhibit("E0001", "btf", Path("btf")),
+        kallsyms=exhibit("E0002", "kallsyms", Path("kallsyms")),
+        kernel_offset=0x1120_0000,
+        lockdown="none",
+        signature_enforced=False,
+        secure_boot=False,
+        modules_disabled=False,
+        taint=0,
+        kptr_restrict=0,
+        five_level_paging=False,
+        clock=ClockOffset(0.0, 0.0, ""),
+        processes=(),
+        modules=(),
+        symbol_versions={},
+        config={},
+        tools={},
+        root_device="",
+        preflight=(),
+    )
+
+
+def work(desk: Desk, facts: Facts) -> tuple[list[Draft], Result]:
+    given = list(make_symbols.work(desk, facts))
+    assert isinstance(given[-1], Result)
+    return [one for one in given if isinstance(one, Draft)], given[-1]
+
+
+def test_the_table_is_an_instrument_and_the_notes_are_derived(desk: Desk, facts: Facts) -> None:
+    drafts, result = work(desk, facts)
+    kinds = [(draft.role, draft.kind, draft.path.name) for draft in drafts]
+    assert kinds == [
+        (Role.INSTRUMENT, "symbol-table", "symbols.json"),
+        (Role.DERIVED, "symbol-notes", "symbol-notes.json"),
+    ]
+    assert result.outcome is Outcome.DONE
+    assert {source.number for draft in drafts for source in draft.sources} == {"E0001", "E0002"}
+    notes = json.loads(drafts[1].path.read_text())
+    assert notes["slide"] == 0x1120_0000
+    assert notes["rows_without_type"] == ["init_files"]
+
+
+def test_nothing_is_left_but_what_is_given(desk: Desk, facts: Facts) -> None:
+    drafts, _ = work(desk, facts)
+    assert set(desk.work.iterdir()) == {draft.path for draft in drafts}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"btf": None}, "no BTF"),
+        ({"kallsyms": None}, "no kallsyms"),
+        ({"machine": "aarch64"}, "aarch64"),
+    ],
+)
+def test_what_is_absent_is_said(desk: Desk, facts: Facts, change: dict[str, Any], says: str) -> None:
+    drafts, result = work(desk, replace(facts, **change))
+    assert (drafts, result.outcome) == ([], Outcome.ABSENT)
+    assert says in result.reason
+
+
+def test_kallsyms_of_another_boot_fail_with_a_remedy_and_no_table(desk: Desk, facts: Facts) -> None:
+    drafts, result = work(desk, replace(facts, kernel_offset=0x20_0000))
+    assert (drafts, result.outcome) == ([], Outcome.FAILED)
+    assert "do: read both again" in result.reason
+    assert not list(desk.work.iterdir())
+
+
+def test_a_kernel_linked_elsewhere_is_read_by_its_config(desk: Desk, facts: Facts) -> None:
+    moved = replace(facts, config={"CONFIG_PHYSICAL_START": "0x2000000"}, kernel_offset=0x1020_0000)
+    assert work(desk, moved)[1].facts["slide"] == 0x1020_0000
+
+
+def test_the_product_is_the_table_or_the_reason(tmp_path: Path) -> None:
+    table = exhibit("I0001", "symbol-table", Path("symbols.json"))
+    assert load_table(Entered((table,), (), tmp_path)) == SymbolTable((table,), table)
+    failed = Result("symbols", Outcome.FAILED, "kallsyms has no init_task")
+    assert load_table(Entered((), (failed,), tmp_path)) == NoSymbols((), "kallsyms has no init_task")
