@@ -50,7 +50,7 @@ def _claim(one: Process) -> tuple[Severity, str, str] | None:
     if kernel_like(one.comm) or kernel_like(first) or _bracketed(one):
         return Severity.HIGH, "shows itself as a thread of the kernel", "T1036.004"
     program = PurePosixPath(one.exe).name
-    shown = _bare(first)
+    shown = "" if one.args == f"[{one.comm}]" else _bare(first)  # ps writes [name] where there are no arguments
     if not shown or program in _MANY_NAMES or not _same(program[:15], one.comm):
         return None  # it changed its own name, or was started through a link or a script: both are usual
     if _same(program, shown) or _same(one.comm, shown):
@@ -59,7 +59,7 @@ def _claim(one: Process) -> tuple[Severity, str, str] | None:
 
 
 def _bracketed(one: Process) -> bool:
-    """Tell whether the arguments stand in brackets; ps itself writes [name] where there are none."""
+    """Tell whether the arguments stand in brackets of the program's own."""
     return re.match(r"\[\S+\]", one.args) is not None and one.args != f"[{one.comm}]"
 
 

@@ -10,6 +10,8 @@ from forensics.model import Finding, Severity
 
 HISTORY = "linux.bash.Bash"
 _MOST = 40
+_TOGETHER = 3
+"""Different techniques in one shell that are grave together, though each alone has honest uses."""
 
 _FOLDER = r"/(?:dev/shm|tmp|var/tmp|run/shm)/"
 _NUMERIC = r"(?:https?|ftp)://\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
@@ -30,6 +32,7 @@ _PATTERNS: tuple[tuple[str, Severity, str, str], ...] = (
     (r"\b(?:rm|shred|truncate|ln)\b.*(?:\.bash_history|/var/log/|/var/run/utmp)|>\s*/var/log/", Severity.MEDIUM,
      "T1070.002", "logs removed"),
     (rf"\b(?:insmod|modprobe)\b.*{_FOLDER}", Severity.HIGH, "T1547.006", "a module from an open folder"),
+    (r"\bmkdir\b.*/(?:dev/shm|run/shm)/\.", Severity.MEDIUM, "T1564.001", "a hidden folder in memory"),
     (r"/etc/shadow\b", Severity.MEDIUM, "T1003.008", "the password file"),
     (r"\bchpasswd\b|\buseradd\b.*\s-o\b", Severity.MEDIUM, "T1098", "an account changed"),
     (r"\bauthorized_keys\b", Severity.MEDIUM, "T1098.004", "a key let in"),
@@ -62,6 +65,8 @@ def _finding(evidence: Evidence, pid: int | None, name: str, commands: list[str]
     order = tuple(Severity).index
     worst = max((found for _, found in judged), key=lambda found: order(found[0]), default=None)
     severity = worst[0] if worst else Severity.INFORMATION
+    if len({technique for _, (_, technique, _) in judged}) >= _TOGETHER:
+        severity = Severity.HIGH
     suspicious = "; ".join(f"{command} ({why})" for command, (_, _, why) in judged[:_MOST])
     rest = [command for command in commands if not judge(command[:2000])]
     ordinary = "; ".join(rest[:_MOST])
