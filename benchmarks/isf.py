@@ -28,8 +28,8 @@ SECONDS, MEGABYTES = 1.2, 140
 PEER_SECONDS, PEER_MEGABYTES = 53.0, 3500.0
 
 
-def run(argv: Sequence[str], output: Path | None = None) -> tuple[float, float]:
-    """Run a program; give its wall seconds and its peak resident memory in MB."""
+def run(argv: Sequence[str], output: Path | None = None) -> tuple[float, float, float]:
+    """Run a program; give its wall seconds, its peak resident memory in MB, and its CPU seconds."""
     with output.open("wb") if output else open(os.devnull, "wb") as sink:  # noqa: PTH123
         begun = time.perf_counter()
         child = subprocess.Popen(argv, stdout=sink)
@@ -38,7 +38,7 @@ def run(argv: Sequence[str], output: Path | None = None) -> tuple[float, float]:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{argv[0]} ended with {child.returncode}")
-    return seconds, usage.ru_maxrss * 1024 / 1e6
+    return seconds, usage.ru_maxrss * 1024 / 1e6, usage.ru_utime + usage.ru_stime
 
 
 def inputs(given: argparse.Namespace, folder: Path) -> list[Path]:
@@ -75,9 +75,13 @@ def main() -> int:
     print(
         f"forensics   {seconds:6.2f} s  {memory:6.0f} MB   median of {given.runs} ({spread} s), table of {size:.1f} MB"
     )
+    cpu, load = statistics.median(run[2] for run in runs), os.getloadavg()[0]
+    print(
+        f"of which    {cpu:6.2f} s of CPU, on one core; load average of this machine {load:.1f} on {os.cpu_count()} cores"
+    )
     print(f"bar         {SECONDS:6.2f} s  {MEGABYTES:6.0f} MB   start-up included")
     where = "side by side" if peer else "NOT run side by side: as measured for 0.9.0 on the same kernel, other machine"
-    peer_seconds, peer_memory = peer or (PEER_SECONDS, PEER_MEGABYTES)
+    peer_seconds, peer_memory = peer[:2] if peer else (PEER_SECONDS, PEER_MEGABYTES)
     print(f"dwarf2json  {peer_seconds:6.2f} s  {peer_memory:6.0f} MB   {where}")
     print(f"ratio       {peer_seconds / seconds:6.0f} x  {peer_memory / memory:6.0f} x")
     return int(seconds > SECONDS or memory > MEGABYTES)
