@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from forensics import __version__, terminal
 from forensics.commands import cases, checks, run
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, UsageError
 from forensics.lab import cli as lab
 
 INTERRUPTED = 130
@@ -53,11 +52,11 @@ def main() -> None:
 
 def _run(words: list[str]) -> int:
     try:
-        code = app(words, standalone_mode=False)
-    except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        code: object = app(words, standalone_mode=False)
+    except typer.TyperException as problem:
+        terminal.error(UsageError(problem.format_message(), remedy="--help tells"), as_json="--json" in words)
+        return UsageError.exit_code
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("Interrupted.\n")
         return INTERRUPTED
     except ForensicsError as problem:

@@ -129,7 +129,14 @@ class Run:
                 remedy="memory of another boot is other evidence: run again with --new-attempt REASON",
             )
         self._recorder.boot_id = found.boot_id
+        self._take_away(host)
         return found
+
+    def _take_away(self, host: Host) -> None:
+        """Take from the target what an interrupted run put there and did not take away."""
+        for change, proven, reason in host.restore():
+            said = "taken away, and seen to be gone" if proven else f"NOT proven gone: {reason}"
+            self._progress.say(f"left by an interrupted run: {change.kind} {change.subject}: {said}")
 
     def _work(
         self, stage: Stage[Any, Any], args: Any, kwargs: Mapping[str, Any], identity: Identity, resumed: Pass | None

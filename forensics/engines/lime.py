@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forensics import preflight, text
+from forensics import text
 from forensics.engines import Materials
 from forensics.errors import ForensicsError, Refused, StageFailed
 from forensics.host import Change, Channel, Completed, Host, Limits, Stream
 from forensics.model import JSON, Facts, LimeModule, Preflight
+from forensics.survey import preflight
 
 OPENING = 60.0
 """Seconds within which LiME has to listen."""

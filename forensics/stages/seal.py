@@ -1,4 +1,4 @@
-"""Seal: every exhibit hashed again, and the ledger's head put where it can be signed. Findings are made after it only."""
+"""Seal: every exhibit hashed again, the ledger's head put where it can be signed; findings come after it only."""
 
 from __future__ import annotations
 

@@ -1,0 +1,175 @@
+"""The order in which a case is worked on a target: policy (RFC 3227), written down to be read from top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from forensics import pipeline
+from forensics.casefile import Case
+from forensics.errors import ForensicsError, UsageError
+from forensics.events import Action
+from forensics.host import Host
+from forensics.model import Exhibit, Facts, Preflight, Proof, Target, Verdict
+from forensics.pipeline import Run, Step
+from forensics.plan import Plan
+from forensics.progress import Progress
+from forensics.recorder import LedgerRecorder
+from forensics.ssh import Secrets, connect
+from forensics.stages.acquire import AcquireSettings, acquire
+from forensics.stages.analyse import AnalyseSettings, analyse
+from forensics.stages.build import BuildSettings, build
+from forensics.stages.collect import collect
+from forensics.stages.interpret import InterpretSettings, interpret
+from forensics.stages.prove import prove
+from forensics.stages.report import ReportSettings, report
+from forensics.stages.seal import seal
+from forensics.stages.survey import survey
+from forensics.stages.symbols import make_symbols
+
+ORDER = (survey, build, make_symbols, acquire, prove, collect, seal, analyse, interpret, report)
+STAGES = tuple(stage.name for stage in ORDER)
+SHORT_NAMES = {"symbols": "make_symbols"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the analyst asks of a run."""
+
+    root: Path
+    plan: Plan
+    engine: str = "auto"
+    until: str = ""
+    new_attempt: str = ""
+    headers: Path | None = None
+    lime_source: Path | None = None
+    package_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run went."""
+
+    steps: tuple[Step, ...]
+    preflight: tuple[Preflight, ...]
+    verdict: Verdict | None
+    report: tuple[Exhibit, ...]
+    stopped_early: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every item is done or empty, and the image, once it was proven, complete."""
+        gaps = any(step.short for step in self.steps)
+        return not gaps and self.verdict in {None, Verdict.COMPLETE}
+
+    @property
+    def untouched(self) -> bool:
+        """Whether all that touches the target was finished before."""
+        touching = {stage.name for stage in ORDER if stage.touches_target}
+        return all(step.state == "kept" for step in self.steps if step.stage in touching)
+
+
+class _Enough(Exception):
+    """The stage behind which the run was to stop has ended."""
+
+
+def work(case: Case, target: Target, secrets: Secrets, order: Order, progress: Progress) -> Summary:
+    """Work a case on a target from where it stands; see `pipeline` for what holds around each stage."""
+    until = SHORT_NAMES.get(order.until, order.until)
+    if until and until not in STAGES:
+        raise UsageError(f"there is no stage named {order.until}", remedy=f"name one of {', '.join(STAGES)}")
+    case.require_open()
+    with pipeline.worker(case, target.label):
+        recorder = LedgerRecorder(case, target.label)
+        run = Run(case, recorder, progress, order.new_attempt)
+        if target.host_key:
+            recorder.host_key_accepted(target.host_key, "given by the analyst with --host-key")
+        host = connect(target, recorder, secrets)
+        return _Course(run, host, order, until).follow()
+
+
+class _Course:
+    """One run: the stages in order, and what is known when it stops."""
+
+    def __init__(self, run: Run, host: Host, order: Order, until: str) -> None:
+        self._run = run
+        self._host = host
+        self._order = order
+        self._until = until
+        self._preflight: tuple[Preflight, ...] = ()
+        self._verdict: Verdict | None = None
+        self._report: tuple[Exhibit, ...] = ()
+
+    def follow(self) -> Summary:
+        try:
+            self._stages()
+        except _Enough:
+            return self._summary(stopped_early=True)
+        finally:
+            self._host.close()
+        return self._summary(stopped_early=False)
+
+    def _stages(self) -> None:
+        run, host, order = self._run, self._host, self._order
+        facts = run.step(survey, host)
+        self._surveyed(facts)
+        profiles = (order.root / "profiles").absolute()
+        sources = BuildSettings(profiles, order.headers, order.lime_source, order.package_source)
+        module = run.step(build, facts, sources)
+        self._passed(build.name)
+        table = run.step(make_symbols, facts)
+        self._passed(make_symbols.name)
+        image = run.step(acquire, host, facts, module, AcquireSettings(order.engine))
+        self._passed(acquire.name)
+        proof = run.step(prove, host, image, table, facts)
+        self._proven(proof)
+        live = run.step(collect, host, facts, order.plan.collection)
+        self._passed(collect.name)
+        self._host.close()
+        run.step(seal, image, proof, live)
+        self._passed(seal.name)
+        analysis = run.step(analyse, image, table, proof, _analysis(order.plan))
+        self._passed(analyse.name)
+        run.step(interpret, facts, live, analysis, proof, InterpretSettings())
+        self._passed(interpret.name)
+        self._report = run.step(report, ReportSettings(last_deed(run.case))).exhibits
+        self._passed(report.name)
+
+    def _surveyed(self, facts: Facts) -> None:
+        self._preflight = facts.preflight
+        self._passed(survey.name)
+
+    def _proven(self, proof: Proof) -> None:
+        self._verdict = proof.verdict
+        self._passed(prove.name)
+
+    def _passed(self, stage: str) -> None:
+        if stage == self._until:
+            raise _Enough
+
+    def _summary(self, *, stopped_early: bool) -> Summary:
+        return Summary(tuple(self._run.steps), self._preflight, self._verdict, self._report, stopped_early)
+
+
+def _analysis(plan: Plan) -> AnalyseSettings:
+    return AnalyseSettings(plugins=plan.plugins) if plan.plugins else AnalyseSettings()
+
+
+def last_deed(case: Case) -> int:
+    """Give the sequence number of the last entry that is not the report's own: the report is rendered as of it."""
+    own = {report.name}
+    quiet = {Action.VERIFIED, Action.CONNECTED}
+    told = [one for one in case.events() if one.stage not in own and one.action not in quiet]
+    return told[-1].sequence
+
+
+def render(case: Case, progress: Progress) -> tuple[Exhibit, ...]:
+    """Render the report of a case again, as of its last entry."""
+    case.require_open()
+    labels = dict.fromkeys(one.target for one in case.events() if one.target)
+    if not labels:
+        raise ForensicsError("there is nothing to report", where=f"case {case.number}", remedy="forensics run it first")
+    label = list(labels)[-1]
+    with pipeline.worker(case, label):
+        run = Run(case, LedgerRecorder(case, label), progress)
+        return run.step(report, ReportSettings(last_deed(case))).exhibits
