@@ -76,9 +76,7 @@ def main() -> int:
         f"forensics   {seconds:6.2f} s  {memory:6.0f} MB   median of {given.runs} ({spread} s), table of {size:.1f} MB"
     )
     cpu, load = statistics.median(run[2] for run in runs), os.getloadavg()[0]
-    print(
-        f"of which    {cpu:6.2f} s of CPU, on one core; load average of this machine {load:.1f} on {os.cpu_count()} cores"
-    )
+    print(f"of which    {cpu:6.2f} s of CPU, on one core; load average {load:.1f} on {os.cpu_count()} cores")
     print(f"bar         {SECONDS:6.2f} s  {MEGABYTES:6.0f} MB   start-up included")
     where = "side by side" if peer else "NOT run side by side: as measured for 0.9.0 on the same kernel, other machine"
     peer_seconds, peer_memory = peer[:2] if peer else (PEER_SECONDS, PEER_MEGABYTES)
