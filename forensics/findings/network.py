@@ -66,7 +66,8 @@ def _judge(one: Process | None) -> tuple[Severity, str]:
         return Severity.HIGH, f" The process is suspect: {why}."
     if PurePosixPath(one.exe).name in _GENERAL:
         return Severity.MEDIUM, f" Its program, {one.exe[:LONGEST]}, is a tool that can serve anything."
-    return Severity.INFORMATION, f" It runs {one.exe[:LONGEST]}." if one.exe else ""
+    started = f", started as: {one.args[:LONGEST]}" if one.args else ""
+    return Severity.INFORMATION, f" It runs {one.exe[:LONGEST]}{started}." if one.exe else ""
 
 
 def _finding(evidence: Evidence, source: str, one: Process | None, places: list[_Place]) -> Finding:

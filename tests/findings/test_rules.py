@@ -173,8 +173,8 @@ def shell(*commands: str) -> Table:
 @pytest.mark.parametrize(
     "command",
     [
-        "uptime", "df -h /", "less /etc/hosts", "systemctl status cron", "ls /tmp", "ssh web01 uptime", "scp a web01:/srv/",
-        "curl -O https://example.org/a.tar.gz", "chmod 644 /tmp/notes", "tail -f /var/log/syslog", "history | grep apt",
+        "uptime", "df -h /", "less /etc/hosts", "systemctl status cron", "ls /tmp", "ssh web01 uptime", "scp a web01:/",
+        "curl -O https://example.org/a.tgz", "chmod 644 /tmp/notes", "tail -f /var/log/syslog", "history | grep apt",
         "bash -c 'echo hi'", "nc -z web01 22", "export HISTFILESIZE=100000", "rm -r build",
     ],
 )  # fmt: skip
@@ -239,8 +239,12 @@ def test_the_busiest_process_is_named_with_its_waits_and_files() -> None:
     waits = table(
         "block_io_latency",
         "scope pid measure count average p99",
-        [("cachescan", 281, "Q2D", 9, 0.0005, 0.001), ("cachescan", 281, "D2C", 9, 0.002, 0.004)]
-        + [("cachescan", 281, "Q2C", 9, 0.0025, 0.005), ("all", 0, "Q2C", 99, 0.9, 0.9)],
+        [
+            ("cachescan", 281, "Q2D", 9, 0.0005, 0.001),
+            ("cachescan", 281, "D2C", 9, 0.002, 0.004),
+            ("cachescan", 281, "Q2C", 9, 0.0025, 0.005),
+            ("all", 0, "Q2C", 99, 0.9, 0.9),
+        ],
     )
     files = table(
         "linux.lsof.Lsof",
@@ -279,7 +283,7 @@ def moment(started: float) -> str:
 
 def remembered(*tasks: tuple[int, float]) -> Table:
     rows = [(pid, pid, 1, "x", moment(started)) for pid, started in tasks]
-    return table("linux.pslist.PsList", ["PID TID PPID COMM CREATION-TIME"][0], rows, "D0001")
+    return table("linux.pslist.PsList", "PID TID PPID COMM CREATION-TIME", rows, "D0001")
 
 
 def pslist(*tasks: tuple[int, float]) -> Table:
