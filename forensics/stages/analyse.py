@@ -58,6 +58,10 @@ def analyse(
 ) -> Iterator[Draft | Result]:
     """Run the plugins on the image with the kernel's symbol table."""
     left = [name for name in dict.fromkeys(settings.plugins) if name not in desk.results]
+    if not proof.usable:
+        desk.progress.say(
+            f"the image was {proof.verdict.value} when it was proven: {show('; '.join(proof.reasons), 300)}"
+        )
     why = _why_not(image, table)
     if why:
         yield from (Result(name, Outcome.NOT_RUN, why) for name in left)

@@ -93,4 +93,4 @@ def available(plugin_folders: Sequence[Path] = ()) -> tuple[Available, ...]:
             why=ended.stderr.strip()[-500:],
             remedy="forensics doctor tells which packages are missing",
         )
-    return tuple(Available(*one, default=one[0] in DEFAULT) for one in json.loads(ended.stdout))
+    return tuple(Available(name, purpose, why, name in DEFAULT) for name, purpose, why in json.loads(ended.stdout))

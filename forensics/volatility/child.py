@@ -1,4 +1,4 @@
-"""One plugin in one child process: forked from the worker with the image open, limited, its rows on disk as they come."""
+"""One plugin in one child process: forked with the image open, limited, its rows on disk as they come."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _Run:
             grid.populate(self.writer, None)
 
 
-class _NoFiles(interfaces.plugins.FileHandlerInterface):
+class _NoFiles(interfaces.plugins.FileHandlerInterface):  # type: ignore[misc]  # Volatility has no types
     """Refuses the files that a plugin would write: none that runs by itself has to."""
 
     def __init__(self, filename: str) -> None:
@@ -159,7 +159,7 @@ def reopen(image: Image) -> None:
     """Open the image's file again: an inherited descriptor shares its position with every other child."""
     for layer in image.context.layers.values():
         if isinstance(layer, physical.FileLayer):
-            layer._file_ = None  # noqa: SLF001 (as its own __getstate__ does for the same purpose)
+            layer._file_ = None  # as its own __getstate__ does for the same purpose
 
 
 def ended(child: Child, status: int, cut: str) -> Ended:

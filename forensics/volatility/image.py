@@ -32,7 +32,7 @@ _BANNER = rb"Linux version [0-9]+\.[0-9]+[^\x00\n]{8,400}\n\x00"
 _BANNERS_SHOWN = 3
 
 
-class Unopened(Exception):  # noqa: N818
+class Unopened(Exception):
     """The image cannot be analysed with this table, and why."""
 
 
@@ -75,9 +75,7 @@ def banner_of(table: Path) -> bytes:
     text = _OPENERS.get(table.suffix, open)(table, "rb").read()
     at = text.find(b'"linux_banner"')
     try:
-        if at < 0:
-            raise ValueError
-        symbol, _ = json.JSONDecoder().raw_decode(text[at : at + 4096].decode().partition(":")[2].lstrip())
+        symbol, _ = json.JSONDecoder().raw_decode(text[max(at, 0) :][:4096].decode().partition(":")[2].lstrip())
         return base64.b64decode(symbol["constant_data"], validate=True)
     except (ValueError, KeyError, TypeError):
         raise Unopened("the symbol table does not say which kernel it is for: it has no linux_banner") from None
@@ -115,7 +113,8 @@ def _adopt(context: contexts.Context, layer: Any) -> None:
     """Make the kernel module of the layer and the table that found it: what Volatility loads a second time for."""
     name = [one for one in context.symbol_space if isinstance(context.symbol_space[one], _Symbols)][-1]
     table = context.symbol_space[name]
-    table.config["symbol_mask"] = layer.address_mask
+    for one in (table, table._delegate):  # noqa: SLF001 (each keeps its own copy; there is no other way in)
+        one.config["symbol_mask"] = layer.address_mask
     table.clear_symbol_cache()
     # Before any network type is resolved; later it would go unseen, and ip.Addr and ip.Link fail.
     NetSymbols.apply(table)

@@ -32,7 +32,7 @@ def load(folders: Sequence[str | Path] = ()) -> dict[str, Plugin]:
     framework.require_interface_version(2, 0, 0)
     paths = [str(folder) for folder in folders]
     volatility3.plugins.__path__ = paths + constants.PLUGINS_PATH
-    import volatility3.plugins.linux as linux  # noqa: PLC0415 (the path before it decides what this finds)
+    from volatility3.plugins import linux  # noqa: PLC0415 (the path before it decides what this finds)
 
     linux.__path__ = [*(f"{path}/linux" for path in paths), *linux.__path__]
     framework.import_files(volatility3.plugins, ignore_errors=True)

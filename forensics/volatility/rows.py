@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from collections.abc import Callable, Sequence
 from typing import IO, Any
@@ -14,7 +14,7 @@ from forensics.model import utc
 from forensics.tables import Absent, Cell, Column, TableWriter
 
 DEPTH = Column("TreeDepth", "integer")
-"""How far a row stands below its parent, the nearest earlier row of one less; first column where a plugin gives a tree."""
+"""How far a row stands below its parent, the nearest earlier row of one less: 0 everywhere but in trees."""
 
 _REASONS: dict[type[Any], str] = {
     renderers.UnreadableValue: "not readable in the image",
@@ -28,7 +28,7 @@ _TYPES: tuple[tuple[type[Any], str], ...] = (
     (bool, "yes/no"),
     (int, "integer"),
     (float, "number"),
-    (datetime.datetime, "time"),
+    (dt.datetime, "time"),
     (format_hints.MultiTypeData, "text"),
     (bytes, "data"),
     (renderers.Disassembly, "data"),
@@ -60,9 +60,9 @@ def _number(value: float) -> Cell:
     return float(value) if math.isfinite(value) else Absent(f"not a finite number: {float(value)}")
 
 
-def _time(value: datetime.datetime) -> Cell:
+def _time(value: dt.datetime) -> Cell:
     """Volatility's times without a zone are UTC (its `unixtime_to_datetime` and renderers say so)."""
-    return utc(value if value.tzinfo else value.replace(tzinfo=datetime.UTC))
+    return utc(value if value.tzinfo else value.replace(tzinfo=dt.UTC))
 
 
 def _multi(value: format_hints.MultiTypeData) -> Cell:
@@ -87,7 +87,7 @@ _TURNS: tuple[tuple[type[Any], Callable[[Any], Cell]], ...] = (
     (bool, bool),
     (int, int),
     (float, _number),
-    (datetime.datetime, _time),
+    (dt.datetime, _time),
     (format_hints.MultiTypeData, _multi),
     (bytes, lambda value: bytes(value).hex()),
     (renderers.Disassembly, lambda value: value.data.hex()),

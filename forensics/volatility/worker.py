@@ -18,9 +18,10 @@ from forensics.model import Outcome
 from forensics.volatility import child, messages
 from forensics.volatility.catalogue import by_length
 from forensics.volatility.child import Child
-from forensics.volatility.image import Image, Unopened, open_image
+from forensics.volatility.image import KERNEL, Image, Unopened, open_image
 from forensics.volatility.messages import Ended, Job, Message, Opened, Started, Unusable
 from forensics.volatility.plugins import Plugin, find, load, why_not
+from forensics.volatility.warm import warm
 
 
 class Worker:
@@ -40,6 +41,7 @@ class Worker:
         except Unopened as why:
             self._say(Unusable(str(why)))
             return
+        warm(image.context, KERNEL)
         self._say(Opened(image.facts))
         waiting = self._waiting(classes)
         self._selector.register(sys.stdin, selectors.EVENT_READ)
