@@ -139,7 +139,8 @@ class LimePrepared:
             insmod = _Insmod(running)
             try:
                 self._wait(port, insmod)
-                self.record["loaded_as"] = _loaded_parameters(self.host, port)
+                taken = _loaded_parameters(self.host, port)
+                self.record |= {"loaded_as": taken, "zero_fill_excluded": taken.get("timeout") == "0"}
                 with self.host.connect(port) as channel:
                     yield channel
             finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,7 +134,7 @@ def _attempt(
         received.reason = _why(broken) if received.walk.shortfall else ""
     after = "" if received.reason or not broken else _why(broken)
     attempts.record.append({"engine": engine.name, "outcome": "acquired", "problem_afterwards": after, **record})
-    yield _image_draft(image, engine.name, received)
+    yield _image_draft(image, engine.name, received, record)
     yield _record_draft(desk, attempts, received)
     yield Result(ITEM, Outcome.PARTIAL if received.reason else Outcome.DONE, received.reason)
     if broken and (after or isinstance(broken, KeyboardInterrupt)):
@@ -174,7 +174,7 @@ def _materials(desk: Desk, module: LimeModule | NotBuilt) -> Materials:
     return Materials(module, desk.path(module.module), module.module.digest)
 
 
-def _image_draft(path: Path, engine: str, received: Received) -> Draft:
+def _image_draft(path: Path, engine: str, received: Received, record: Mapping[str, JSON]) -> Draft:
     facts: dict[str, JSON] = {
         "engine": engine,
         "started": received.started,
@@ -183,6 +183,7 @@ def _image_draft(path: Path, engine: str, received: Received) -> Draft:
         "reason": received.reason,
         "bytes": received.size,
         "rate": round(received.rate),
+        "zero_fill_excluded": record.get("zero_fill_excluded") is True,
         "ranges": [[one.range.start, one.range.end] for one in received.walk.segments],
     }
     digest = received.digest if received.written == received.size else None

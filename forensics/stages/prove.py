@@ -1,0 +1,291 @@
+"""Prove: whether the image is complete and can be used, while the target is still there to be taken again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forensics import tables
+from forensics.errors import ForensicsError
+from forensics.host import Host
+from forensics.lime import completeness
+from forensics.lime import format as lime_format
+from forensics.model import (
+    JSON,
+    Draft,
+    Facts,
+    LiveProcess,
+    MemoryImage,
+    MemoryRange,
+    NoSymbols,
+    NotAcquired,
+    Outcome,
+    Proof,
+    Result,
+    Role,
+    SymbolTable,
+    Verdict,
+)
+from forensics.stage import Desk, Entered, stage
+from forensics.survey import procfs
+from forensics.tables import Absent, Cell, Column
+from forensics.volatility import listing
+from forensics.volatility.listing import MemoryProcess
+
+ITEM = "proof"
+_WORST_LAST = (Verdict.COMPLETE, Verdict.UNKNOWN, Verdict.COMPLETE_WITH_GAPS, Verdict.PARTIAL)
+_COLUMNS = (
+    Column("pid", "integer"),
+    Column("ppid", "integer"),
+    Column("uid", "integer"),
+    Column("comm"),
+    Column("started", "time"),
+    Column("in_memory", "yes/no"),
+    Column("live_before", "yes/no"),
+    Column("live_after", "yes/no"),
+)
+
+
+@dataclass(slots=True)
+class _Judgement:
+    """The verdict as it forms: it only gets worse."""
+
+    verdict: Verdict = Verdict.COMPLETE
+    usable: bool = False
+    reasons: list[str] = field(default_factory=list)
+    figures: dict[str, JSON] = field(default_factory=dict)
+
+    def at_best(self, verdict: Verdict, reason: str) -> None:
+        self.verdict = max(self.verdict, verdict, key=_WORST_LAST.index)
+        self.reasons.append(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """The target as it is after the acquisition; None what could not be asked."""
+
+    ram: tuple[MemoryRange, ...] | None
+    processes: tuple[LiveProcess, ...] | None
+    problem: str = ""
+
+
+def load_proof(entered: Entered) -> Proof:
+    """Give the verdict as it stands on record."""
+    result = entered.result(ITEM)
+    if result is None or entered.one("proof") is None:
+        return Proof(
+            entered.exhibits, Verdict.UNKNOWN, (result.reason if result else "it was not judged",), usable=False
+        )
+    told = result.facts
+    reasons = told.get("reasons")
+    listed = tuple(map(str, reasons)) if isinstance(reasons, list) else ()
+    return Proof(entered.exhibits, Verdict(str(told["verdict"])), listed, usable=told.get("usable") is True)
+
+
+@stage(gives=load_proof)
+def prove(
+    desk: Desk, host: Host, image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols, facts: Facts
+) -> Iterator[Draft | Result]:
+    """Judge whether the image is complete and can be used, while the target is still there."""
+    if isinstance(image, NotAcquired):
+        yield Result(ITEM, Outcome.NOT_RUN, f"there is no image: {image.reason}")
+        return
+    judgement = _Judgement()
+    path = desk.path(image.image)
+    now = _look_again(host)
+    _judge_stream(judgement, image, path)
+    _judge_ranges(judgement, path, facts, now)
+    _judge_zeros(judgement, path, zero_fill_excluded=image.image.facts.get("zero_fill_excluded") is True)
+    _judge_banner(judgement, path, facts)
+    desk.progress.say("Reading the process list from the image")
+    found = _processes(desk, judgement, path, table, facts)
+    if found is not None:
+        _judge_processes(judgement, found, facts.processes, now)
+        yield _table_draft(desk, image, found, facts.processes, now)
+    yield _proof_draft(desk, image, judgement)
+    told: dict[str, JSON] = {
+        "verdict": judgement.verdict.value,
+        "usable": judgement.usable,
+        "reasons": list(judgement.reasons),
+    }
+    whole = judgement.verdict is Verdict.COMPLETE
+    yield Result(ITEM, Outcome.DONE if whole else Outcome.PARTIAL, "" if whole else "; ".join(judgement.reasons), told)
+
+
+def _look_again(host: Host) -> _Now:
+    """Ask the target for its RAM map and processes after the acquisition; a target that is gone is no error here."""
+    try:
+        ram = procfs.system_ram(host.run("cat", "/proc/iomem", root=True).stdout)
+        stat = host.run("/bin/sh", "-c", "cat /proc/[0-9]*/stat", root=True).stdout
+        status = host.run("/bin/sh", "-c", "grep -H ^Uid: /proc/[0-9]*/status", root=True).stdout
+    except ForensicsError as problem:
+        return _Now(None, None, str(problem))
+    return _Now(ram or None, procfs.processes(stat, status) or None)
+
+
+def _judge_stream(judgement: _Judgement, image: MemoryImage, path: Path) -> None:
+    if not image.ended_well:
+        judgement.at_best(Verdict.PARTIAL, f"the stream did not end well: {image.reason}")
+    shortfall = lime_format.walk(path).shortfall
+    if shortfall and shortfall != image.reason:
+        judgement.at_best(Verdict.PARTIAL, f"the file is not a whole LiME image: {shortfall}")
+    judgement.figures["bytes"] = path.stat().st_size
+
+
+def _judge_ranges(judgement: _Judgement, path: Path, facts: Facts, now: _Now) -> None:
+    """Compare with the RAM map of before, and that one with the map of after."""
+    held = completeness.held(lime_format.walk(path).segments)
+    judgement.figures["ranges"] = _listed(held)
+    if not facts.ram:
+        judgement.at_best(Verdict.UNKNOWN, "the target's RAM map is hidden: nothing tells what the image has to hold")
+        return
+    compared = completeness.compare(held, facts.ram)
+    judgement.figures |= {
+        "ram_before": _listed(facts.ram),
+        "ram_after": _listed(now.ram or ()),
+        "partial_pages": _listed(compared.remainder),
+        "missing": _listed(compared.missing),
+        "beyond": _listed(compared.beyond),
+    }
+    if compared.missing:
+        judgement.at_best(
+            Verdict.PARTIAL, f"the RAM map names pages that are not there: {completeness.shown(compared.missing)}"
+        )
+    if compared.beyond:
+        judgement.at_best(
+            Verdict.COMPLETE_WITH_GAPS,
+            f"it has pages that the RAM map does not name: {completeness.shown(compared.beyond)}",
+        )
+    if now.ram is None:
+        judgement.reasons.append(f"the RAM map was not seen again afterwards: {now.problem or 'it is hidden'}")
+    elif now.ram != facts.ram:
+        changed = f"{completeness.shown(facts.ram)} before, {completeness.shown(now.ram)} after"
+        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"the RAM map changed meanwhile: {changed}")
+
+
+def _judge_zeros(judgement: _Judgement, path: Path, *, zero_fill_excluded: bool) -> None:
+    """Measure the zeros at the end of each range; LiME that gave a range up leaves them, and so does idle memory."""
+    tails: list[JSON] = []
+    for one in lime_format.walk(path).segments:
+        zeros = completeness.zero_tail(path, one)
+        tails.append(zeros)
+        if zeros < completeness.ZERO_TAIL and (zeros < one.received or not one.received):
+            continue
+        reason = f"range {completeness.shown([one.range])} ends with {zeros} zero bytes"
+        if zero_fill_excluded:
+            judgement.reasons.append(f"{reason}; the kernel had LiME's timeout as 0, so LiME did not fill them in")
+        else:
+            judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"{reason}: it may have been given up there")
+    judgement.figures["zero_tails"] = tails
+
+
+def _judge_banner(judgement: _Judgement, path: Path, facts: Facts) -> None:
+    place = completeness.find_banner(path, facts.proc_version)
+    judgement.figures["banner_at"] = place
+    if place is None and facts.proc_version:
+        judgement.at_best(Verdict.PARTIAL, "the running kernel's banner (/proc/version) is not in the image")
+    elif place is None:
+        judgement.reasons.append("the kernel's banner was not looked for: the target did not tell /proc/version")
+
+
+def _processes(
+    desk: Desk, judgement: _Judgement, path: Path, table: SymbolTable | NoSymbols, facts: Facts
+) -> tuple[MemoryProcess, ...] | None:
+    """Read the process list; None when there is none, with the reason said."""
+    if isinstance(table, NoSymbols):
+        judgement.reasons.append(f"no process list was read: there is no symbol table ({table.reason})")
+        return None
+    if facts.five_level_paging:
+        judgement.reasons.append("no process list was read: page tables have five levels, which Volatility cannot read")
+        return None
+    work = desk.work / "listing"
+    work.mkdir()
+    try:
+        found = listing.processes(path, desk.path(table.table), work)
+    except ForensicsError as problem:
+        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"no process list can be read from the image: {problem}")
+        return None
+    if found.incomplete:
+        judgement.at_best(
+            Verdict.COMPLETE_WITH_GAPS,
+            f"the process list in the image could not be walked to its end: {found.incomplete}",
+        )
+    judgement.usable = bool(found.processes)
+    return found.processes
+
+
+def _judge_processes(
+    judgement: _Judgement, found: tuple[MemoryProcess, ...], before: tuple[LiveProcess, ...], now: _Now
+) -> None:
+    """Every process that lived from before until after has to be in the image; the others may be."""
+    after = {(one.pid, one.started) for one in now.processes or ()}
+    steady = [one for one in before if not after or (one.pid, one.started) in after]
+    pids = {one.pid for one in found}
+    lost = [one for one in steady if one.pid not in pids]
+    live = {one.pid for one in (*before, *(now.processes or ()))}
+    judgement.figures["processes"] = {
+        "in_memory": len(found),
+        "live_before": len(before),
+        "live_after": len(now.processes or ()),
+        "lived_throughout": len(steady) if after else None,
+        "lost": [one.pid for one in lost],
+        "only_in_memory": [one.pid for one in found if one.pid not in live],
+    }
+    if lost and after:
+        named = ", ".join(f"{one.pid} ({one.comm})" for one in lost[:10])
+        judgement.at_best(
+            Verdict.COMPLETE_WITH_GAPS, f"{len(lost)} processes that lived throughout are not in the image: {named}"
+        )
+    elif lost:
+        judgement.reasons.append(f"{len(lost)} processes of before are not in the image; the target was not seen again")
+    if not before:
+        judgement.reasons.append("the target gave no process list to compare with")
+
+
+def _table_draft(
+    desk: Desk, image: MemoryImage, found: tuple[MemoryProcess, ...], before: tuple[LiveProcess, ...], now: _Now
+) -> Draft:
+    """Write the three lists side by side, by process id."""
+    memory = {one.pid: one for one in found}
+    earlier = {one.pid: one for one in before}
+    later = {one.pid: one for one in now.processes or ()}
+    path = desk.work / "memory_processes.jsonl"
+    with path.open("x", encoding="ascii") as file:
+        title = "Processes in memory beside the live lists"
+        writer = tables.TableWriter(file, "memory_processes", title, _COLUMNS, (image.image.number,))
+        for pid in sorted({*memory, *earlier, *later}):
+            one, live = memory.get(pid), later.get(pid) or earlier.get(pid)
+            writer.row(_row(pid, one, live, (pid in memory, pid in earlier, pid in later)))
+    title = "Processes in memory beside the live lists"
+    return Draft(path, Role.DERIVED, "memory-processes", title, path.name, ITEM, (image.image,))
+
+
+def _row(
+    pid: int, one: MemoryProcess | None, live: LiveProcess | None, where: tuple[bool, bool, bool]
+) -> tuple[Cell, ...]:
+    told = one or live
+    assert told is not None  # noqa: S101 - a pid is here because one of them has it
+    uid: Cell = told.uid if told.uid is not None else Absent("its credentials are not in the image")
+    started: Cell = one.started if one and one.started else Absent("only the image tells it")
+    return (pid, told.ppid, uid, told.comm, started, *where)
+
+
+def _proof_draft(desk: Desk, image: MemoryImage, judgement: _Judgement) -> Draft:
+    told: dict[str, JSON] = {
+        "verdict": judgement.verdict.value,
+        "usable": judgement.usable,
+        "reasons": list(judgement.reasons),
+        "image": image.image.number,
+        "digest": str(image.image.digest),
+        "figures": judgement.figures,
+    }
+    path = desk.work / "proof.json"
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    title = f"The image is {judgement.verdict.value}"
+    return Draft(path, Role.DERIVED, "proof", title, "proof.json", ITEM, (image.image,))
+
+
+def _listed(ranges: tuple[MemoryRange, ...] | list[MemoryRange]) -> list[JSON]:
+    return [[one.start, one.end] for one in ranges]
