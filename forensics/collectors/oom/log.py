@@ -145,11 +145,13 @@ def read(raw: bytes) -> OomLog:
     rows: list[tuple[Cell, ...]] = []
     for line in raw.splitlines():
         match = _PREFIX.fullmatch(decode(line))
-        if match is None:
+        if match:
+            rows.append((float(match[1]), match[2]))
+            reader.line(float(match[1]), match[2])
+        elif rows and line[:1].isspace():  # dmesg indents the further lines of one message
+            rows.append((rows[-1][0], decode(line.strip())))
+        else:
             reader.unread += 1
-            continue
-        rows.append((float(match[1]), match[2]))
-        reader.line(float(match[1]), match[2])
     tables = (
         Table("oom_kills", "Kills by the OOM killer", _KILLS, tuple(_kills(reader.reports))),
         Table("oom_tasks", "Processes as each report of the OOM killer lists them", _TASKS, tuple(_tasks(reader))),
