@@ -191,6 +191,19 @@ def test_an_interruption_ends_the_command(host: SshHost) -> None:
     assert not lives(pids[0])
 
 
+def test_the_keys_are_renewed_in_the_middle_and_at_the_end(idle_sshd: Sshd) -> None:
+    """A renewal that falls on the end of a command made paramiko wait for itself, for 30 s, and then break."""
+    idle_sshd.start("RekeyLimit 128K")
+    host = connect(idle_sshd.target(), MemoryRecorder(), Secrets())
+    started = time.monotonic()
+    for _ in range(30):
+        said = host.run("head", "-c", "132000", "/dev/zero", expect=True)
+        assert len(said.stdout) == 132_000
+    assert len(host.run("head", "-c", "12000000", "/dev/zero", expect=True).stdout) == 12_000_000
+    assert time.monotonic() - started < 25
+    host.close()
+
+
 def test_a_killed_producer_is_no_clean_end(host: SshHost) -> None:
     with host.stream("sh", "-c", "head -c 1000000 /dev/zero; kill -9 $$") as stream:
         count = sum(len(data) for data in iter(stream.read, b""))

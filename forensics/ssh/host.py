@@ -275,6 +275,8 @@ class LoopbackChannel:
                 if not self._link.alive:
                     raise self._link.lost() from None
                 continue
+            except (OSError, EOFError, paramiko.SSHException):
+                raise self._link.lost() from None
             if data:
                 self._link.heard()
             elif not self._channel.eof_received and not self._link.answers():

@@ -30,8 +30,11 @@ MACS = (
     "hmac-sha2-256",
     "hmac-sha2-512",
 )
-WINDOW = 4 << 20
-"""Bytes in flight per channel: bandwidth × round trip of 1 Gbit/s at 30 ms; larger ones make paramiko slower."""
+WINDOW = 2 << 20
+"""Bytes in flight per channel: bandwidth × round trip of 1 Gbit/s at 16 ms; larger ones make paramiko slower."""
+
+REKEY = 1 << 34
+"""Bytes after which we renew the keys: a quarter of what RFC 4344 (section 3.2) allows for AES."""
 
 ADMINISTRATIVELY_PROHIBITED = 1  # RFC 4254, section 5.1
 
@@ -52,12 +55,35 @@ class Timing:
 
 
 class _Transport(paramiko.Transport):
-    """A transport that keeps what the server offered; paramiko forgets it."""
+    """A transport that keeps what the server offered, and that lives through every renewal of its keys.
+
+    paramiko 5.1 answers the end of a channel from the thread that also renews the keys, and lets it wait there until
+    they are renewed: an end that falls into a renewal stops everything for 30 s, and then breaks the connection. So
+    that thread's own messages are held until the new keys are in use, as RFC 4253 (section 7.1) asks.
+    """
 
     offered: dict[str, list[str]] | None = None
-    remote_cipher: str  # paramiko sets these three; its types do not tell
+    clear_to_send: threading.Event
+    remote_cipher: str  # paramiko sets these; its types do not tell
     remote_mac: str | None
     agreed_on_strict_kex: bool
+
+    def __init__(self, sock: socket.socket | paramiko.Channel) -> None:
+        self._held: list[paramiko.Message] = []
+        super().__init__(sock, default_window_size=WINDOW)
+        self.packetizer.REKEY_BYTES = REKEY
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        if threading.current_thread() is self and not self.clear_to_send.is_set():
+            self._held.append(data)
+        else:
+            super()._send_user_message(data)  # type: ignore[misc]
+
+    def _parse_newkeys(self, m: paramiko.Message) -> None:
+        super()._parse_newkeys(m)  # type: ignore[misc]
+        held, self._held = self._held, []
+        for message in held:
+            super()._send_user_message(message)  # type: ignore[misc]
 
     def _really_parse_kex_init(self, m: paramiko.Message, ignore_first_byte: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)  # type: ignore[misc]
@@ -179,7 +205,7 @@ class Link:
         )
 
     def _negotiate(self) -> _Transport:
-        transport = _Transport(self._socket(), default_window_size=WINDOW)
+        transport = _Transport(self._socket())
         options = transport.get_security_options()
         options.ciphers = CIPHERS
         options.digests = MACS

@@ -70,13 +70,15 @@ class _Errors(threading.Thread):
                 data = self._channel.recv_stderr(MIB)
             except TimeoutError:
                 continue
+            except (OSError, EOFError, paramiko.SSHException):
+                return  # the reader of stdout says what it is
             if not data:
                 return
             self.last = time.monotonic()
             free = self._room - len(self.said)
             self.said += data[:free]
             self.over = self.over or len(data) > free
-            self._command.said_on_stderr(bytes(self.said))
+            self._command.said_on_stderr(self.said)
 
 
 class RemoteCommand:
@@ -148,11 +150,11 @@ class RemoteCommand:
         """Give the channel up; does not end the program."""
         self._channel.close()
 
-    def said_on_stderr(self, said: bytes) -> None:
+    def said_on_stderr(self, said: bytearray) -> None:
         """Let sudo be heard as long as the program has not begun."""
         if self._dialogue is None or self._began:
             return
-        _, begun, after = said.partition(self._outer.on_stderr)
+        _, begun, after = bytes(said).partition(self._outer.on_stderr)
         if begun and self._inner.on_stderr not in after:
             self._dialogue.hear(after, self._send, self._channel.shutdown_write)
 
@@ -206,6 +208,8 @@ class RemoteCommand:
             except TimeoutError:
                 self._look()
                 continue
+            except (OSError, EOFError, paramiko.SSHException):
+                raise self.link.lost() from None
             if data:
                 self._last = time.monotonic()
                 self.link.heard()
