@@ -197,6 +197,7 @@ def test_ordinary_commands_are_information(command: str) -> None:
         ("chmod +x /dev/shm/.a/x", Severity.MEDIUM),
         ("unset HISTFILE", Severity.MEDIUM),
         ("history -c", Severity.MEDIUM),
+        ("cp /bin/sleep /dev/shm/.x; KEY=1 /dev/shm/.x 40 & rm /dev/shm/.x", Severity.MEDIUM),
         ("shred -u /var/log/auth.log", Severity.MEDIUM),
         ("cat /etc/shadow", Severity.MEDIUM),
     ],
