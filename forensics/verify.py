@@ -30,39 +30,20 @@ LIMIT = 1 << 20  # bytes of a ledger line
 FIRST = "sha256:" + "0" * 64
 SCHEMA = "forensics-custody-1"
 SEAM = b',"digest":"'
-NAMES = [
-    "schema",
-    "case",
-    "sequence",
-    "previous",
-    "time",
-    "zone",
-    "monotonic",
-    "boot",
-    "actor",
-    "action",
-    "reason",
-    "target",
-    "stage",
-    "attempt",
-    "materials",
-    "products",
-    "tool",
-    "outcome",
-    "details",
-    "deviation",
-    "digest",
-]
+NAMES = re.findall(
+    r"\w+",
+    "schema case sequence previous time zone monotonic boot actor action reason target stage attempt "
+    "materials products tool outcome details deviation digest",
+)
 KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(
-        ["schema", "case", "previous", "time", "zone", "boot", "action", "reason", "target", "stage", "digest"], str
-    ),
+    **dict.fromkeys(NAMES, str),
     **dict.fromkeys(("sequence", "monotonic", "attempt"), int),
     **dict.fromkeys(("actor", "tool", "details"), dict),
     **dict.fromkeys(("materials", "products"), list),
     "outcome": (str, type(None)),
     "deviation": (dict, type(None)),
 }
+Event = dict[str, Any]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PLACE = re.compile(r"exhibits/[EID]\d{4,}-[A-Za-z0-9._@+-]+")
 PARTS = {"custody.jsonl", "exhibits", "seals", "work"}
@@ -127,8 +108,8 @@ def verify(folder: Path, head: str = "") -> Result:
     return result
 
 
-def _read_ledger(path: Path, result: Result) -> list[dict[str, Any]]:
-    events: list[dict[str, Any]] = []
+def _read_ledger(path: Path, result: Result) -> list[Event]:
+    events: list[Event] = []
     try:
         descriptor = _open(path)
     except OSError as error:
@@ -166,14 +147,12 @@ def _check_tail(line: bytes, where: str, result: Result) -> bool:
     return False
 
 
-def _check_line(
-    line: bytes, where: str, previous: str, before: list[dict[str, Any]], result: Result
-) -> dict[str, Any] | None:
+def _check_line(line: bytes, where: str, previous: str, before: list[Event], result: Result) -> Event | None:
     own, seam, rest = line.rpartition(SEAM)
     if not seam or rest != _digest(own).encode() + b'"}':
         result.add(DAMAGED, where, "the line is not what its own digest says", rest[:71], _digest(own))
     try:
-        event: dict[str, Any] = json.loads(
+        event: Event = json.loads(
             line.decode("ascii"), object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse
         )
         _check_fields(event)
@@ -196,24 +175,20 @@ def _check_line(
 
 def _check_fields(event: object) -> None:
     if not isinstance(event, dict) or list(event) != NAMES:
-        msg = f"fields {list(event) if isinstance(event, dict) else type(event).__name__}"
-        raise ValueError(msg)
+        raise ValueError(f"fields {list(event) if isinstance(event, dict) else type(event).__name__}")
     for name, kind in KINDS.items():
         if not isinstance(event[name], kind) or isinstance(event[name], bool):
-            msg = f"{name} is a {type(event[name]).__name__}"
-            raise TypeError(msg)
+            raise TypeError(f"{name} is a {type(event[name]).__name__}")
     for thing in (*event["materials"], *event["products"]):
         if not isinstance(thing, dict) or sorted(thing) != ["digest", "exhibit", "size"]:
-            msg = "an exhibit is not named by number, digest and size"
-            raise ValueError(msg)
+            raise ValueError("an exhibit is not named by number, digest and size")
     if not TIME.fullmatch(event["time"]):
-        msg = f"time is {event['time']}"
-        raise ValueError(msg)
+        raise ValueError(f"time is {event['time']}")
 
 
-def _entered(events: list[dict[str, Any]], result: Result) -> dict[str, dict[str, Any]]:
+def _entered(events: list[Event], result: Result) -> dict[str, Event]:
     """Collect what was entered, by number, and hold every later mention against it."""
-    entered: dict[str, dict[str, Any]] = {}
+    entered: dict[str, Event] = {}
     for event in events:
         where = f"custody.jsonl, line {event['sequence'] + 1}"
         if event["action"] == "exhibit entered" and len(event["products"]) == 1:
@@ -234,7 +209,7 @@ def _entered(events: list[dict[str, Any]], result: Result) -> dict[str, dict[str
     return entered
 
 
-def _check_exhibits(folder: Path, entered: dict[str, dict[str, Any]], result: Result) -> None:
+def _check_exhibits(folder: Path, entered: dict[str, Event], result: Result) -> None:
     place = folder / "exhibits"
     if place.is_symlink() or not place.is_dir():
         result.add(DAMAGED, "exhibits/", "the folder is missing, or is none")
@@ -251,7 +226,7 @@ def _check_exhibits(folder: Path, entered: dict[str, dict[str, Any]], result: Re
     result.exhibits, result.size = len(entered), sum(int(one["size"]) for one in entered.values())
 
 
-def _check_exhibit(folder: Path, number: str, entry: dict[str, Any]) -> list[Problem]:
+def _check_exhibit(folder: Path, number: str, entry: Event) -> list[Problem]:
     here = Result(number)
     path = folder / entry["path"]
     where = f"{number}: {entry['path']}"
@@ -277,9 +252,7 @@ def _check_exhibit(folder: Path, number: str, entry: dict[str, Any]) -> list[Pro
     return here.problems
 
 
-def _check_seals(
-    folder: Path, events: list[dict[str, Any]], entered: dict[str, dict[str, Any]], result: Result
-) -> None:
+def _check_seals(folder: Path, events: list[Event], entered: dict[str, Event], result: Result) -> None:
     heads = {event["sequence"]: event["digest"] for event in events}
     ended = [one["details"].get("facts") for one in events if (one["stage"], one["action"]) == ("seal", "item ended")]
     named = {str(one.get("file")) for one in ended if isinstance(one, dict)}
@@ -299,7 +272,7 @@ def _check_seals(
             result.add(DAMAGED, where, f"{number} was sealed with another digest")
 
 
-def _check_ends(events: list[dict[str, Any]], result: Result) -> None:
+def _check_ends(events: list[Event], result: Result) -> None:
     begun: dict[tuple[str, str], int] = {}
     changes: dict[int, str] = {}
     for event in events:
@@ -319,7 +292,7 @@ def _check_ends(events: list[dict[str, Any]], result: Result) -> None:
         result.notes.append(_safe(f"line {sequence + 1}: put on the target, and not proven gone: {words}"))
 
 
-def _check_head(events: list[dict[str, Any]], head: str, result: Result) -> None:
+def _check_head(events: list[Event], head: str, result: Result) -> None:
     if head and head not in {one["digest"] for one in events}:
         result.add(
             DAMAGED, "custody.jsonl", "the entry that was kept elsewhere is not in the ledger", head, result.head
@@ -367,14 +340,12 @@ def _digest(content: bytes) -> str:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) != len(pairs):
-        msg = "a name stands twice in one object"
-        raise ValueError(msg)
+        raise ValueError("a name stands twice in one object")
     return dict(pairs)
 
 
 def _refuse(text: str) -> None:
-    msg = f"a number that is no integer: {text}"
-    raise ValueError(msg)
+    raise ValueError(f"a number that is no integer: {text}")
 
 
 def _safe(value: object) -> str:
