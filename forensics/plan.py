@@ -15,6 +15,7 @@ plugins:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -115,7 +116,12 @@ def settings_of(name: str, settings: Mapping[str, JSON]) -> Any:
     unknown = set(settings) - set(kind.__dataclass_fields__)
     if unknown:
         raise ValueError(f"{name}: no such setting: {', '.join(sorted(unknown))}")
-    return TypeAdapter(kind).validate_python(dict(settings))
+    made = TypeAdapter(kind).validate_python(dict(settings))
+    for field in fields(made):
+        value = getattr(made, field.name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            raise ValueError(f"{name}: {field.name}: has to be more than 0")
+    return made
 
 
 def read(text: str, where: str) -> Plan:
@@ -123,7 +129,7 @@ def read(text: str, where: str) -> Plan:
     try:
         return Plan.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise UsageError("the plan is not YAML", where=where, why=show(str(error))) from error
+        raise UsageError("the plan is not YAML", where=where, why=show(" ".join(str(error).split()))) from error
     except ValidationError as error:
         reasons = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'plan'}: {one['msg'].removeprefix('Value error, ')}"
