@@ -31,18 +31,23 @@ ENDING = 60.0
 
 _PORTS = range(61000, 65536)  # above the range that Linux hands out by itself (ip_local_port_range)
 _LISTEN, _LOOPBACK = "0A", "0100007F"
-_PARAMETERS = ("path", "format", "localhostonly", "timeout")
 
-# The path is of a folder with 128 random bits in its name: no process but ours has it among its words.
+# The path is of a folder with 128 random bits in its name: no process but ours has it among its words. A module with
+# another port among its parameters is somebody else's, and stays.
 _UNLOAD = """for d in /proc/[0-9]*; do
  { read -r c <"$d/comm"; } 2>/dev/null || continue
  [ "$c" = insmod ] && grep -qsF -- "$0" "$d/cmdline" && kill -s INT "${d#/proc/}"
 done
-i=0; until rmmod lime; do
- [ -d /sys/module/lime ] || exit 0
+i=0; while [ -d /sys/module/lime ]; do
+ read -r p </sys/module/lime/parameters/path || p=$1
+ [ "$p" = "$1" ] || exit 0
+ rmmod lime && exit 0
  i=$((i+1)); [ "$i" -lt 25 ] || exit 1; sleep 0.2 2>/dev/null || sleep 1
 done
 """
+_GONE = (
+    'read -r p 2>/dev/null </sys/module/lime/parameters/path || [ ! -d /sys/module/lime ] || exit 1; [ "$p" != "$0" ]'
+)
 
 _REFUSALS = (
     (
@@ -66,7 +71,7 @@ _REFUSALS = (
         "build against the headers of exactly the running kernel, and see the kernel's messages",
     ),
     (("File exists",), "a module named lime is loaded already", "find out whose it is, and unload it with rmmod lime"),
-    (("Address already in use",), "the port that was chosen is in use", "run again: another port is chosen"),
+    (("Address already in use",), "the port that was chosen is in use", "run again: another one is chosen"),
 )
 
 
@@ -117,14 +122,15 @@ class LimePrepared:
     def stream(self) -> Iterator[Channel]:
         """Load the module and connect to it; on leaving it is unloaded, and seen to be gone."""
         port = _free_port(self.host)
-        words = (f"path=tcp:{port}", "format=lime", "localhostonly=1", "timeout=0")
+        words = tuple(f"{name}={value}" for name, value in _wanted(port).items())
         self.record |= {"port": port, "parameters": list(words)}
         self._confirm()
+        _refuse_loaded(self.host)
         change = Change(
             kind="module",
             subject="lime",
-            undo=("/bin/sh", "-c", _UNLOAD, str(self.module)),
-            gone=("test", "!", "-d", "/sys/module/lime"),
+            undo=("/bin/sh", "-c", _UNLOAD, str(self.module), f"tcp:{port}"),
+            gone=("/bin/sh", "-c", _GONE, f"tcp:{port}"),
             details=f"{' '.join(words)}, sha256:{self.sha256}",
         )
         try:
@@ -148,8 +154,8 @@ class LimePrepared:
 
     def _confirm(self) -> None:
         """Compare the module on the target once more, right before it is loaded, where it can be."""
-        told = self.host.run("sha256sum", "--", str(self.module), root=True, expect=True)
-        found = text.show(told.stdout.split(b" ")[0], 80)
+        told = self.host.run("sha256sum", "--", str(self.module), root=True, expect=True).stdout
+        found = text.show(told.split(b" ")[0], 80)
         if found != self.sha256:
             raise Refused(
                 "the module on the target is not the one that was put there; it is not loaded",
@@ -274,11 +280,15 @@ def _listeners(host: Host, port: int) -> tuple[str, ...]:
     return tuple(address for address, local, state in _sockets(host) if local == port and state == _LISTEN)
 
 
+def _wanted(port: int) -> dict[str, str]:
+    return {"path": f"tcp:{port}", "format": "lime", "localhostonly": "1", "timeout": "0"}
+
+
 def _loaded_parameters(host: Host, port: int) -> dict[str, JSON]:
     """Read the parameters as the kernel has them; Refused when the ones that matter are not as they were given."""
-    told = {name: host.run("cat", f"/sys/module/lime/parameters/{name}", root=True) for name in _PARAMETERS}
+    told = {name: host.run("cat", f"/sys/module/lime/parameters/{name}", root=True) for name in _wanted(port)}
     found: dict[str, JSON] = {name: text.show(one.stdout.strip(), 100) for name, one in told.items() if one.ok}
-    wanted = {"path": f"tcp:{port}", "format": "lime", "localhostonly": "1", "timeout": "0"}
+    wanted = _wanted(port)
     wrong = {name: value for name, value in found.items() if value != wanted[name]}
     if wrong:
         raise Refused(
@@ -292,7 +302,6 @@ def _loaded_parameters(host: Host, port: int) -> dict[str, JSON]:
 
 def _messages(host: Host) -> list[JSON]:
     """Give the kernel's last messages about modules; [] when they cannot be read."""
-    told = host.run("dmesg", root=True, limits=Limits(seconds=30))
-    lines = text.decode(told.stdout).splitlines()
+    lines = text.decode(host.run("dmesg", root=True, limits=Limits(seconds=30)).stdout).splitlines()
     about = [line for line in lines if re.search(r"\blime\b|LiME|module verification|Lockdown|disagrees", line)]
     return [text.show(line, 300) for line in about[-20:]]
