@@ -59,8 +59,9 @@ def collect(desk: Desk, host: Host, facts: Facts, settings: CollectSettings) -> 
             desk.progress.say(f"collecting: {', '.join(job.collector.title for job in jobs)}")
             _run(jobs)
             for job in jobs:
+                result = _result(job)  # judged while its files are here: an entered file has moved away
                 yield from [_draft(job, part) for part in job.bench.parts.values()]
-                yield _result(job)
+                yield result
                 advance(1)
 
 
