@@ -40,7 +40,7 @@ def arguments(recipe: Recipe, image: Image, folder: Path, port: int, accel: str)
             "-netdev",
             f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
             "-device",
-            "virtio-net-pci,netdev=net",
+            "virtio-net-pci,netdev=net,romfile=",
         ),
         *("-serial", f"file:{_value(folder / 'console.log')}"),
     ]

@@ -9,6 +9,8 @@ from forensics.lab import programs
 from forensics.lab.state import Lab
 from forensics.text import show
 
+PROBE_SECONDS = 10
+
 
 def ssh_command(lab: Lab, *command: str, user: str = "root", interactive: bool = False) -> list[str]:
     """Write the command line of the system's ssh to a lab."""
@@ -41,8 +43,9 @@ def ask(lab: Lab, *command: str, stdin: bytes = b"", user: str = "root", seconds
 
 
 def boot_id(lab: Lab) -> str:
-    """Read which boot this is; "" when the machine does not answer."""
+    """Read which boot this is; "" when the machine does not answer soon."""
+    # QEMU takes a connection that the guest does not answer yet, and it hangs: better a new one than a long wait.
     try:
-        return ask(lab, "cat /proc/sys/kernel/random/boot_id", seconds=30).decode().strip()
+        return ask(lab, "cat /proc/sys/kernel/random/boot_id", seconds=PROBE_SECONDS).decode().strip()
     except LabFailed:
         return ""
