@@ -20,6 +20,7 @@ from forensics import text
 from forensics.engines import Materials
 from forensics.errors import ForensicsError, Refused, StageFailed
 from forensics.host import Change, Channel, Completed, Host, Limits, Stream
+from forensics.lime import refusals
 from forensics.model import JSON, Facts, LimeModule, Preflight
 from forensics.survey import preflight
 
@@ -47,31 +48,6 @@ done
 """
 _GONE = (
     'read -r p 2>/dev/null </sys/module/lime/parameters/path || [ ! -d /sys/module/lime ] || exit 1; [ "$p" != "$0" ]'
-)
-
-_REFUSALS = (
-    (
-        ("Key was rejected", "Required key not available"),
-        "its kernel loads only modules signed with a key that it knows (module.sig_enforce, Secure Boot)",
-        "boot it without signature enforcement only if that is authorised, or take an engine that needs no module",
-    ),
-    (
-        ("Operation not permitted", "Permission denied"),
-        "its kernel is locked down or loads no more modules (kernel.modules_disabled), or root lacks CAP_SYS_MODULE",
-        "see lockdown and modules_disabled in the survey, and take an engine that needs no module",
-    ),
-    (
-        ("Invalid module format", "Exec format error"),
-        "the module does not fit its kernel (vermagic, or the CRC of a symbol)",
-        "build against the headers of exactly the running kernel: --headers DIR, and see the kernel's messages",
-    ),
-    (
-        ("Unknown symbol",),
-        "its kernel lacks a symbol that the module needs, or took a parameter for one",
-        "build against the headers of exactly the running kernel, and see the kernel's messages",
-    ),
-    (("File exists",), "a module named lime is loaded already", "find out whose it is, and unload it with rmmod lime"),
-    (("Address already in use",), "the port that was chosen is in use", "run again: another one is chosen"),
 )
 
 
@@ -194,8 +170,7 @@ class LimePrepared:
     def _refusal(self, insmod: _Insmod) -> ForensicsError:
         said = insmod.finish()
         words = str(said.get("stderr", ""))
-        known = ((why, remedy) for marks, why, remedy in _REFUSALS if any(mark in words for mark in marks))
-        why, remedy = next(known, ("its kernel refused it", "see the kernel's messages in the acquisition record"))
+        why, remedy = refusals.explain(words)
         return StageFailed(
             "the target did not load LiME",
             where=self.host.label,

@@ -91,7 +91,7 @@ def packaged(source: PackageSource, release: str, built: str, work: Path) -> Hea
 
 def wanted(release: str) -> str:
     """Name the packages that were looked for."""
-    common = re.sub(r"-(?:cloud-|rt-)?[a-z0-9]+$", "-common", release)
+    common = re.sub(r"^(\d[\d.]*(?:\+deb\d+)?(?:-\d+)?)-.*$", r"\1-common", release)
     return f"linux-headers-{release} with what it depends on (linux-headers-{common}, linux-kbuild-*)"
 
 

@@ -1,0 +1,34 @@
+"""What a kernel means when it does not load a module, in insmod's words."""
+
+from __future__ import annotations
+
+_REFUSALS = (
+    (
+        ("Key was rejected", "Required key not available"),
+        "its kernel loads only modules signed with a key that it knows (module.sig_enforce, Secure Boot)",
+        "boot it without signature enforcement only if that is authorised, or take an engine that needs no module",
+    ),
+    (
+        ("Operation not permitted", "Permission denied"),
+        "its kernel is locked down or loads no more modules (kernel.modules_disabled), or root lacks CAP_SYS_MODULE",
+        "see lockdown and modules_disabled in the survey, and take an engine that needs no module",
+    ),
+    (
+        ("Invalid module format", "Exec format error"),
+        "the module does not fit its kernel (vermagic, or the CRC of a symbol)",
+        "build against the headers of exactly the running kernel: --headers DIR, and see the kernel's messages",
+    ),
+    (
+        ("Unknown symbol",),
+        "its kernel lacks a symbol that the module needs, or took a parameter for one",
+        "build against the headers of exactly the running kernel, and see the kernel's messages",
+    ),
+    (("File exists",), "a module named lime is loaded already", "find out whose it is, and unload it with rmmod lime"),
+    (("Address already in use",), "the port that was chosen is in use", "run again: another one is chosen"),
+)
+
+
+def explain(said: str) -> tuple[str, str]:
+    """Give why, and what to do about it, for what insmod printed."""
+    known = ((why, remedy) for marks, why, remedy in _REFUSALS if any(mark in said for mark in marks))
+    return next(known, ("its kernel refused it", "see the kernel's messages in the acquisition record"))
