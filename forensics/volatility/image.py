@@ -24,6 +24,7 @@ from volatility3.framework.symbols.linux.network import NetSymbols
 
 from forensics.model import JSON
 from forensics.text import show
+from forensics.volatility.layers import ReceivedLime, received_lime
 
 KERNEL = "kernel"
 _Symbols = linux.LinuxKernelIntermedSymbols
@@ -61,11 +62,11 @@ def open_image(image: Path, table: Path) -> Image:
     memory = _memory(context, image)
     banner = banner_of(table)
     with _recorded_notes() as notes, _only(banner, table.as_uri()):
-        layer = _kernel_layer(context, memory)
+        layer = _kernel_layer(context, memory.name)
     if layer is None:
         raise Unopened(_no_kernel(context, memory, banner))
     _adopt(context, layer)
-    facts = _facts(layer, banner, notes)
+    facts = _facts(layer, banner, notes) | {"bytes_missing": memory.missing}
     _test(context, notes)
     return Image(context, facts)
 
@@ -81,18 +82,16 @@ def banner_of(table: Path) -> bytes:
         raise Unopened("the symbol table does not say which kernel it is for: it has no linux_banner") from None
 
 
-def _memory(context: contexts.Context, image: Path) -> str:
-    """Open the file and its LiME ranges; give the name of the layer of physical addresses."""
+def _memory(context: contexts.Context, image: Path) -> ReceivedLime:
+    """Open the file and its LiME ranges: the layer of physical addresses."""
+    if not image.stat().st_size:
+        raise Unopened("the image is an empty file")
     context.config["file.location"] = image.as_uri()
     context.add_layer(physical.FileLayer(context, "file", "file"))
     try:
-        layer = lime.LimeStacker.stack(context, "file")
+        return received_lime(context, "file")
     except lime.LimeFormatException as error:
-        raise Unopened(f"the image's LiME headers do not hold together: {error}") from None
-    if layer is None:
-        raise Unopened("the file does not begin with a LiME header: it is no image in LiME format")
-    context.add_layer(layer)
-    return str(layer.name)
+        raise Unopened(f"the file is no image in LiME format, or its headers do not hold together: {error}") from None
 
 
 def _kernel_layer(context: contexts.Context, memory: str) -> Any:
@@ -146,10 +145,11 @@ def _test(context: contexts.Context, notes: list[dict[str, Any]]) -> None:
         raise Unopened(f"the symbol table fits and the page tables were found, but {why}")
 
 
-def _no_kernel(context: contexts.Context, memory: str, banner: bytes) -> str:
-    layer = context.layers[memory]
-    held = {bytes(match) for match in _banners(context, layer)}
+def _no_kernel(context: contexts.Context, memory: ReceivedLime, banner: bytes) -> str:
+    held = set(_banners(context, memory))
     expected = show(banner.rstrip(b"\x00\n"))
+    if memory.missing:
+        expected += f"; the image is {memory.missing} bytes short of what its last header promises"
     if banner in held:
         return f"the kernel of the symbol table is in the image ({expected}), but its page tables were not found"
     if not held:
