@@ -21,7 +21,7 @@ from forensics.volatility.rows import RowWriter, cell, column_type
 MOMENT = dt.datetime(2026, 11, 23, 21, 7, 0, 560447)  # noqa: DTZ001 (a time without a zone is the point)
 
 
-class Private(interfaces.renderers.BaseAbsentValue):
+class Private(interfaces.renderers.BaseAbsentValue):  # type: ignore[misc]  # Volatility has no types
     pass
 
 

@@ -1,6 +1,6 @@
 """A kernel of three tasks in a 4 MiB LiME image, with its symbol table: enough for Volatility to list them.
 
-Written from x86-64's page table format (Intel SDM 3A, 4.5), the VMCOREINFO note (kernel/crash_core.c) and LiME's header.
+Written from x86-64's page tables (Intel SDM 3A, 4.5), the VMCOREINFO note (kernel/crash_core.c) and LiME's header.
 """
 
 from __future__ import annotations
