@@ -113,8 +113,13 @@ def _compile(desk: Desk, facts: Facts, headers: Headers, sources: Iterator[LimeS
         log.say(f"did not compile: {compiled.why}")
     raise _not_built(
         "; ".join(failures) or f"no source of LiME ({compiling.PACKAGE}) could be had",
-        "give LiME's source: --lime-source DIR",
+        _what_to_do(headers) if failures else "give LiME's source: --lime-source DIR",
     )
+
+
+def _what_to_do(headers: Headers) -> str:
+    asked = f"work where the kernel's own compiler is installed ({headers.compiler}), or " if headers.compiler else ""
+    return f"{asked}give a source of LiME that compiles: --lime-source DIR; see build.txt"
 
 
 def _sources(facts: Facts, settings: BuildSettings) -> list[PackageSource]:
