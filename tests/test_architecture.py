@@ -15,17 +15,19 @@ PACKAGE = ROOT / "forensics"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"model"},
-    {"text", "tables", "progress", "hashing", "tools"},
-    {"events", "ledger", "seals", "host", "stage"},
-    {"casefile", "recorder", "ssh", "survey", "targets", "lime"},
+    {"text", "tables", "progress", "hashing", "tools", "clock"},
+    {"events", "provenance", "ledger", "seals", "host", "stage"},
+    {"casefile", "intake", "history", "recorder", "targets", "ssh", "survey", "lime"},
     {"engines", "collectors", "isf", "volatility", "blockio", "findings", "rendering", "plan"},
     {"stages"},
-    {"pipeline"},
-    {"lab", "doctor", "terminal"},
-    {"demo", "cli"},
+    {"pipeline", "course"},
+    {"terminal", "doctor", "lab"},
+    {"verify", "demo", "commands", "cli"},
 ]
 SEPARATE = {"stages", "engines", "collectors"}
 """Packages whose modules do not know of each other, but for those that say what one of them is."""
+LONGEST = {"model": 360, "verify": 500}
+"""The nouns stand together, and an auditor runs one file alone."""
 SHORT_OF = {"utils", "helpers", "core", "common", "manager", "base"}
 
 
@@ -85,12 +87,12 @@ def test_nothing_outside_the_lab_reads_its_truth() -> None:
 @pytest.mark.parametrize("path", modules(), ids=name)
 def test_files_and_functions_are_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 340, "a file of this length is two"
+    assert text.count("\n") <= LONGEST.get(path.stem, 320), "a file of this length is two"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            doc = ast.get_docstring(node, clean=False)
-            length = (node.end_lineno or node.lineno) - node.lineno + 1 - (doc.count("\n") + 1 if doc else 0)
-            assert length <= 45, f"{node.name} has {length} lines"
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert length <= 40, f"{node.name} has {length} lines"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name)
