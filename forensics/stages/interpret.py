@@ -48,12 +48,14 @@ def interpret(  # noqa: PLR0917 - a stage names all that it needs
 
     Nothing here meets the target: the same exhibits give the same tables, today and in court.
     """
-    collected = _collected(live)
-    for name, exhibits in collected.items():
+    found = _tables(desk, (*proof.exhibits, *analysis.exhibits, *desk.earlier))
+    for name, exhibits in _collected(live).items():
         if name not in desk.results:
-            yield from _interpret_one(desk, name, exhibits, settings)
+            reading = collectors()[name].read(_output(desk, exhibits))
+            found |= {table.name: replace(table, sources=_numbers(exhibits)) for table in reading.tables}
+            yield from _interpret_one(desk, name, exhibits, reading, settings)
     if FINDINGS not in desk.results:
-        yield from _findings(desk, facts, _tables(desk, (*proof.exhibits, *analysis.exhibits)), proof)
+        yield from _findings(desk, facts, found, proof)
 
 
 def _collected(live: LiveEvidence) -> Mapping[str, list[Exhibit]]:
@@ -67,9 +69,8 @@ def _collected(live: LiveEvidence) -> Mapping[str, list[Exhibit]]:
 
 
 def _interpret_one(
-    desk: Desk, name: str, exhibits: list[Exhibit], settings: InterpretSettings
+    desk: Desk, name: str, exhibits: list[Exhibit], reading: Reading, settings: InterpretSettings
 ) -> Iterator[Draft | Result]:
-    reading = collectors()[name].read(_output(desk, exhibits))
     for table in reading.tables:
         yield _table(desk, name, replace(table, sources=_numbers(exhibits)), exhibits, reading)
     for file, svg in reading.pictures.items() if settings.pictures else ():
@@ -110,19 +111,12 @@ def _result(name: str, reading: Reading) -> Result:
 
 
 def _tables(desk: Desk, exhibits: Iterable[Exhibit]) -> dict[str, Table]:
-    """Read every table that is at hand: our own of this stage, the proof's and the plugins'."""
+    """Read every table that is on record already: the proof's, the plugins', and those of an interrupted attempt."""
     found: dict[str, Table] = {}
     for exhibit in exhibits:
-        if exhibit.kind in {"plugin-result", "memory-processes"}:
+        if exhibit.kind in {"plugin-result", "memory-processes", "table"}:
             table = tables.read(desk.path(exhibit))
-            found[table.name] = replace(table, sources=(exhibit.number,))
-    for exhibit in desk.earlier:
-        if exhibit.kind == "table":
-            table = tables.read(desk.path(exhibit))
-            found[table.name] = table
-    for path in sorted(desk.work.glob("*.jsonl")):
-        table = tables.read(path)
-        found[table.name] = table
+            found[table.name] = table if exhibit.kind == "table" else replace(table, sources=(exhibit.number,))
     return found
 
 
