@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forensics import __version__, terminal
-from forensics.commands import cases, checks, run
+from forensics.commands import cases, checks, demonstration, run
 from forensics.errors import ForensicsError, UsageError
 from forensics.lab import cli as lab
 
@@ -42,6 +42,7 @@ def _main(
 for group in (checks.app, cases.app, run.app):
     app.add_typer(group)
 app.add_typer(checks.symbols, name="symbols")
+lab.app.command("demo")(demonstration.command)
 app.add_typer(lab.app, name="lab")
 
 

@@ -57,7 +57,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Work a case on a target, from where it stands to the report. Exits with 3 when something is short of complete."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     chosen = plan.load(plan_name)
     machine = _target(root, target, host_key, identity)
     secrets = Secrets(
@@ -130,7 +130,8 @@ def _secret(descriptor: int, ask: bool, prompt: str) -> Secret | None:  # noqa: 
     return Secret(getpass.getpass(prompt)) if ask else None
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def stop(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
