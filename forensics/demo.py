@@ -62,7 +62,7 @@ def words_of(page: str) -> str:
 
 
 def missing(truth: bytes, words: str) -> list[Missing]:
-    """Compare a report's words with a lab's truth; line breaks and spaces do not count, for a page breaks long words."""
+    """Compare a report's words with a lab's truth; spaces do not count, for a page breaks long words."""
     squeezed = re.sub(r"\s+", "", words)
     return [Missing(fact, value) for fact, value in _planted(truth) if re.sub(r"\s+", "", show(value)) not in squeezed]
 
@@ -86,7 +86,7 @@ def check(truth: bytes, words: str, tables: Mapping[str, Table]) -> None:
     events = _figure(tables.get("block_io_totals"), "events")
     if events < EVENTS:
         short.append(f"the block trace saw {events} events, at least {EVENTS} were to be seen")
-    tests = _figure(tables.get("lynis_summary"), "tests done")
+    tests = _figure(tables.get("lynis_summary"), "lynis_tests_done")
     if tests < TESTS:
         short.append(f"Lynis finished {tests} tests, at least {TESTS} were to be finished")
     if short:
