@@ -25,6 +25,7 @@ from volatility3.framework.symbols.linux.network import NetSymbols
 from forensics.model import JSON
 from forensics.text import show
 from forensics.volatility.layers import ReceivedLime, received_lime
+from forensics.volatility.quirks import mend_types
 
 KERNEL = "kernel"
 _Symbols = linux.LinuxKernelIntermedSymbols
@@ -117,6 +118,7 @@ def _adopt(context: contexts.Context, layer: Any) -> None:
     table.clear_symbol_cache()
     # Before any network type is resolved; later it would go unseen, and ip.Addr and ip.Link fail.
     NetSymbols.apply(table)
+    mend_types(table)
     offset = layer.config["kernel_virtual_offset"]
     contexts.Module.create(context, KERNEL, layer.name, offset, symbol_table_name=name)
 
