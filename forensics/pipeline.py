@@ -78,7 +78,7 @@ class Run:
         before = history.last_pass(self.case.events(), self.target, stage.name)
         if before is not None and self._stands(stage, before, key):  # 1
             return self._keep(stage, before)
-        identity = self._identity(host) if host is not None else Identity("", "")  # 2
+        identity = self._met(stage.name, host) if host is not None else Identity("", "")  # 2
         resumed = before if before is not None and self._resumes(before, key) else None
         details: dict[str, JSON] = {
             "key": key,
@@ -117,6 +117,15 @@ class Run:
 
     def _resumes(self, before: Pass, key: str) -> bool:
         return not before.finished and before.attempt == self.attempt and before.key == key
+
+    def _met(self, stage: str, host: Host) -> Identity:
+        """Read which boot answers; a target that is not reached, or is refused, is on record though nothing began."""
+        try:
+            return self._identity(host)
+        except ForensicsError as problem:
+            state = State.REFUSED if isinstance(problem, Refused) else State.FAILED
+            self._append(Action.STAGE_ENDED, stage, state, reason=str(problem))
+            raise
 
     def _identity(self, host: Host) -> Identity:
         found = host.identity()
