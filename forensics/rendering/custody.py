@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections import Counter
 
-from forensics.rendering.blocks import Block, Fact, FactList, GridColumn, Section, Words, grid
+from forensics.rendering.blocks import Block, Fact, FactList, GridCell, GridColumn, Section, Words, grid
 from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, text
 from forensics.rendering.words import moment
 
+LIBRARIES = ("volatility3", "paramiko", "numpy", "matplotlib", "jinja2", "weasyprint")
 LOGIN_WRITES = (
     "What a login itself writes is not ours to prevent: /var/log/wtmp, /var/log/lastlog, /var/log/auth.log, /var/log/btmp, "
     "the system journal below /var/log/journal or /run/log/journal, /run/utmp, and sudo's mark below /run/sudo."
@@ -159,6 +161,10 @@ def _deviation(event: Document) -> str:
 def tools(record: CaseRecord) -> Section:
     """List the tools that worked on the case, with version and digest."""
     seen: dict[tuple[str, str, str], None] = {}
+    for name in LIBRARIES:
+        seen[name, importlib.metadata.version(name), "compared with the lock file's digest when it was installed"] = (
+            None
+        )
     for event in record.events:
         tool = event.get("tool")
         for one in [tool] if isinstance(tool, dict) else []:
@@ -166,7 +172,26 @@ def tools(record: CaseRecord) -> Section:
         for one in documents(_details(event).get("tools")):
             seen[text(one, "name"), text(one, "version"), text(one, "digest")] = None
     columns = (GridColumn("Tool", 20), GridColumn("Version", 22), GridColumn("Digest", 58, mono=True))
-    return Section("tools", "Tools", (grid("", columns, sorted(seen), limit=60),), flows=True)
+    ours = (GridColumn("Instrument", 22), GridColumn("Where it is from", 78, mono=True))
+    return Section(
+        "tools",
+        "Tools",
+        (
+            grid("Programs", columns, sorted(seen), limit=60),
+            grid("Instruments that were brought or made", ours, _instruments(record), limit=40, empty="None."),
+        ),
+        flows=True,
+    )
+
+
+def _instruments(record: CaseRecord) -> list[tuple[GridCell, ...]]:
+    lines: list[tuple[GridCell, ...]] = []
+    for one in record.exhibits:
+        origin = one.facts.get("origin")
+        said = [str(part) for part in origin] if isinstance(origin, list) else [str(origin)] if origin else []
+        if one.role == "I" and said:
+            lines.append((f"{one.number} {one.path.name}", ("", *said)))
+    return lines
 
 
 def _details(event: Document) -> Document:

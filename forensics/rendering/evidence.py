@@ -32,7 +32,9 @@ def _acquired(target: TargetRecord) -> Section:
     blocks.append(FactList(tuple(_image_facts(target, facts))))
     blocks += _timeline(target)
     blocks += _ranges(target)
-    blocks += [Words(reason) for reason in texts(target.proof.get("reasons"))]
+    if target.proof:
+        blocks.append(Words(f"What the verdict rests on: {proven(target)}."))
+    blocks += _course(target)
     return Section(name, target.label, tuple(blocks))
 
 
@@ -47,8 +49,8 @@ def _image_facts(target: TargetRecord, facts: Document) -> list[Fact]:
         Fact("Digest", str(image.digest), mono=True),
         Fact("Verdict", text(target.proof, "verdict", default="not proven")),
         Fact("Engine", text(facts, "engine", default="not recorded")),
-        Fact("Began", f"{moment(text(facts, 'started'))} UTC by the examiner's clock"),
-        Fact("Ended", f"{moment(text(facts, 'ended'))} UTC"),
+        Fact("Began", f"{moment(text(image.facts, 'started'))} UTC by the examiner's clock"),
+        Fact("Ended", f"{moment(text(image.facts, 'ended'))} UTC, {_rate(target)}"),
         Fact(
             "Target's clock",
             f"{number(clock.get('seconds')):+.3f} s ± {number(clock.get('uncertainty')):.3f} s against the examiner's"
@@ -59,6 +61,40 @@ def _image_facts(target: TargetRecord, facts: Document) -> list[Fact]:
         Fact("Boot id", text(target.facts, "boot_id"), mono=True),
         Fact("Machine id", text(target.facts, "machine_id"), mono=True),
     ]
+
+
+def _course(target: TargetRecord) -> list[Block]:
+    """Give each attempt of an engine: its parameters, what the kernel said, and taint before and after."""
+    blocks: list[Block] = []
+    for one in documents(target.acquisition.get("attempts")):
+        insmod = _inner(one, "insmod")
+        facts = [
+            Fact("Outcome", text(one, "outcome") + (f": {text(one, 'reason')}" if text(one, "reason") else "")),
+            Fact("Module", text(one, "module"), mono=True),
+            Fact("Parameters", " ".join(texts(one.get("parameters"))), mono=True),
+            Fact("insmod", f"status {text(insmod, 'status')} {text(insmod, 'stderr')}" if insmod else ""),
+            Fact("Kernel messages", " ".join(texts(one.get("kernel_messages"))), mono=True),
+            Fact("Taint", _taint(one)),
+        ]
+        blocks.append(Words(f"Engine {text(one, 'engine')}:"))
+        blocks.append(FactList(tuple(fact for fact in facts if fact.value)))
+    return blocks
+
+
+def _taint(attempt: Document) -> str:
+    before, after = text(attempt, "taint_before"), text(attempt, "taint_after")
+    if not before:
+        return ""
+    grown = "; an unsigned module leaves its mark until the next boot" if before != after else ""
+    return f"{before} before, {after} after{grown}"
+
+
+def _rate(target: TargetRecord) -> str:
+    received = _inner(target.acquisition, "received")
+    rate = f"{size(number(received.get('bytes_per_second')))} a second" if received else "rate not recorded"
+    stalls = received.get("stalls")
+    waited = f", {len(stalls)} stalls of a second or more" if isinstance(stalls, list) and stalls else ", no stalls"
+    return rate + (waited if received else "")
 
 
 def _timeline(target: TargetRecord) -> list[Block]:
@@ -73,27 +109,58 @@ def _timeline(target: TargetRecord) -> list[Block]:
 
 
 def _ranges(target: TargetRecord) -> list[Block]:
-    listed = documents(target.proof.get("ranges")) or documents(target.acquisition.get("ranges"))
-    if not listed:
-        return []
+    received = _inner(target.acquisition, "received")
+    tails = _inner(target.proof, "figures").get("zero_tails")
+    zeros = tails if isinstance(tails, list) else []
     columns = (
         GridColumn("From", 20, mono=True),
         GridColumn("To", 20, mono=True),
-        GridColumn("Bytes", 20, align="right"),
-        GridColumn("Zero tail", 18, align="right"),
-        GridColumn("Took", 22, align="right"),
+        GridColumn("Bytes received", 20, align="right"),
+        GridColumn("Zeros at its end", 20, align="right"),
+        GridColumn("Took", 20, align="right"),
     )
     rows = [
         (
             hex(int(number(one.get("start")))),
             hex(int(number(one.get("end")))),
-            str(int(number(one.get("bytes"), number(one.get("end")) - number(one.get("start")) + 1))),
-            size(number(one.get("zero_tail"))) if "zero_tail" in one else "–",
-            duration(number(one.get("seconds"))) if "seconds" in one else "–",
+            str(int(number(one.get("received")))),
+            size(number(zeros[place])) if place < len(zeros) else "not measured",
+            duration(number(one.get("seconds"))),
         )
-        for one in listed
+        for place, one in enumerate(documents(received.get("ranges")))
     ]
-    return [grid("Ranges of physical memory", columns, rows, limit=40)]
+    return [grid("Ranges of physical memory", columns, rows, limit=40)] if rows else []
+
+
+def _inner(document: Document, name: str) -> Document:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def proven(target: TargetRecord) -> str:
+    """Say what the verdict on an image rests on."""
+    reasons = texts(target.proof.get("reasons"))
+    figures = _inner(target.proof, "figures")
+    processes = _inner(figures, "processes")
+    ranges, before = figures.get("ranges"), figures.get("ram_before")
+    said = []
+    if isinstance(ranges, list) and isinstance(before, list):
+        said.append(f"{len(ranges)} ranges were received, the target's RAM map has {len(before)}")
+    if figures.get("banner_at") is not None:
+        said.append("the kernel's banner is in the image")
+    if processes:
+        counts = {name: int(number(processes.get(name))) for name in ("in_memory", "lived_throughout")}
+        lost = processes.get("lost")
+        gone = (
+            f"{len(lost)} of them missing in the image"
+            if isinstance(lost, list) and lost
+            else "all of them in the image"
+        )
+        said.append(
+            f"{counts['in_memory']} processes are in the image; {counts['lived_throughout']} lived throughout the "
+            f"acquisition by the target's own lists, {gone}"
+        )
+    return "; ".join([*reasons, *said])
 
 
 def exhibits(record: CaseRecord) -> Section:

@@ -17,7 +17,8 @@ from forensics.rendering.blocks import (
     grid,
     severity_order,
 )
-from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, text, texts
+from forensics.rendering.evidence import proven
+from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, text
 from forensics.rendering.words import moment, size
 
 STAGES = {
@@ -129,8 +130,7 @@ def _verdicts(record: CaseRecord) -> list[Block]:
     for target in record.targets:
         if target.proof:
             verdict = text(target.proof, "verdict")
-            reasons = "; ".join(texts(target.proof.get("reasons"))) or "no reason is recorded"
-            said.append(Words(f"Memory image of {target.label}: {verdict}. {reasons}."))
+            said.append(Words(f"Memory image of {target.label}: {verdict}. It rests on this: {proven(target)}."))
         elif target.one("memory-image") is None:
             said.append(Words(f"No memory image of {target.label} was acquired. {_why_no_image(target)}", "warning"))
         else:

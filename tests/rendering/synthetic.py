@@ -188,8 +188,11 @@ def record(
         "preflight": [{"subject": "acquire: lime", "works": True, "why": "modules may be loaded"}, {"subject": "collect: iotop", "works": False, "why": "absent"}],
     }  # fmt: skip
     proof: Document = {
-        "verdict": "complete", "reasons": ["2 of 2 ranges are there", "banner found", "61 processes"],
-        "ranges": [{"start": 4096, "end": 654335, "bytes": 650240, "zero_tail": 0, "seconds": 0.2}, {"start": 1 << 20, "end": 268435455, "bytes": 267386880, "zero_tail": 8192, "seconds": 40.1}],
+        "verdict": "complete", "reasons": [],
+        "figures": {
+            "ranges": [[4096, 654335], [1048576, 268435455]], "ram_before": [[4096, 654335], [1048576, 268435455]], "zero_tails": [0, 8192], "banner_at": 77,
+            "processes": {"in_memory": 61, "lived_throughout": 60, "lost": []},
+        },
     }  # fmt: skip
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 200"><rect width="720" height="200" fill="#eef"/></svg>'
     tables = {**(processes(names) if acquired else {}), **live_tables(names)}
