@@ -50,6 +50,7 @@ DEFAULT: tuple[str, ...] = (
 
 _LONGEST = (
     "linux.pagecache.Files",
+    "linux.malware.malfind.Malfind",
     "linux.psscan.PsScan",
     "linux.malware.check_syscall.Check_syscall",
     "linux.library_list.LibraryList",
@@ -57,7 +58,6 @@ _LONGEST = (
     "linux.lsof.Lsof",
     "linux.sockstat.Sockstat",
     "linux.sockscan.Sockscan",
-    "linux.malware.malfind.Malfind",
     "linux.proc.Maps",
     "linux.kthreads.Kthreads",
     "linux.malware.check_idt.Check_idt",

@@ -12,8 +12,8 @@ from volatility3.framework.symbols.linux import extensions
 def mend_types(table: Any) -> None:
     """Give kernel_cap_t the reader of its members.
 
-    Before 6.3 it is another name of kernel_cap_struct (`cap[2]`), since then a struct of its own (`val`); Volatility goes
-    by the name alone, and linux.capabilities refuses a 6.1 whose table keeps the newer name (2.28.2, also dwarf2json's).
+    Before 6.3 it is another name of kernel_cap_struct (`cap[2]`), since then a struct of its own (`val`). Volatility
+    goes by the name alone, and linux.capabilities refuses a 6.1 whose table has that name (2.28.2; dwarf2json's has).
     """
     if "kernel_cap_t" in table.types and table.get_type("kernel_cap_t").has_member("cap"):
         table.set_type_class("kernel_cap_t", extensions.kernel_cap_struct)
