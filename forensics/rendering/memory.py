@@ -145,10 +145,10 @@ def _history(target: TargetRecord) -> list[Block]:
     if table is None:
         return [_missing(target, name)]
     columns = (
-        GridColumn("PID", 8),
-        GridColumn("Shell", 12, mono=True),
-        GridColumn("Time (UTC)", 18),
-        GridColumn("Command", 62, mono=True),
+        GridColumn("PID", 7),
+        GridColumn("Shell", 9, mono=True),
+        GridColumn("Time (UTC)", 20),
+        GridColumn("Command", 64, mono=True),
     )
     found = [
         (pid, process, at[:19].replace("T", " "), command)
