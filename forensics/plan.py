@@ -64,7 +64,7 @@ Step: TypeAlias = Annotated[Together, BeforeValidator(_step)]
 
 
 class Plan(BaseModel):
-    """What a run does: engine, collectors in order of volatility, plugins."""
+    """What a run does: engine, collectors in order of volatility, plugins (none named: those that run by default)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str

@@ -9,6 +9,7 @@ import pytest
 from forensics import plan
 from forensics.collectors import collectors
 from forensics.errors import UsageError
+from forensics.volatility import available
 
 
 @pytest.mark.parametrize("name", plan.names())
@@ -16,7 +17,7 @@ def test_every_plan_that_comes_with_the_program_can_be_used(name: str) -> None:
     loaded = plan.load(name)
     assert loaded.name == name
     assert loaded.description
-    assert loaded.plugins
+    assert set(loaded.plugins) <= {one.name for one in available()}
 
 
 def test_the_full_plan_runs_every_collector() -> None:
