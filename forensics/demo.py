@@ -82,7 +82,9 @@ def next_number(root: Path, prefix: str = "DEMO") -> str:
 
 def check(truth: bytes, words: str, tables: Mapping[str, Table]) -> None:
     """Raise StageFailed, naming all that is short, unless the demo shows what it promises."""
-    short = [f"{one.fact}: {one.value} is not in the report" for one in missing(truth, words)]
+    planted = {one["fact"] for one in json.loads(truth)}
+    short = [f"{fact}: it was not planted, and so cannot be shown" for fact in NAMED if fact not in planted]
+    short += [f"{one.fact}: {one.value} is not in the report" for one in missing(truth, words)]
     events = _figure(tables.get("block_io_totals"), "events")
     if events < EVENTS:
         short.append(f"the block trace saw {events} events, at least {EVENTS} were to be seen")

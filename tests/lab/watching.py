@@ -32,7 +32,7 @@ echo "[settings]"
 sysctl -a 2>/dev/null | grep -E '^(kernel|vm)' | grep -vE '^kernel\.(random|ns_last_pid|pty.nr|tainted)' | sort
 echo "[tracing]"
 for f in /sys/block/*/trace/* /sys/kernel/tracing/tracing_on /sys/kernel/tracing/current_tracer \
- /sys/kernel/debug/block/* /sys/kernel/debug/tracing/tracing_on /sys/kernel/debug/tracing/current_tracer
+ /sys/kernel/debug/block/*
 do [ -e "$f" ] && echo "$f $(cat "$f" 2>&1 | tr '\n' ' ')"; done
 echo "[files]"; find FOLDERS -xdev ! -type d 2>/dev/null | sort; find FOLDERS -xdev -type d 2>/dev/null | sort
 echo "[programs]"; ps -e -o args= | grep -E 'insmod|lime|blktrace|iostat|iotop|[l]ynis' | grep -v grep | sort
