@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
 
+from forensics import provenance
 from forensics.casefile import exhibit_of, result_of
 from forensics.events import Action, Event, State
-from forensics.model import Exhibit, Result
+from forensics.hashing import hash_bytes
+from forensics.model import JSON, Exhibit, Result
+from forensics.stage import Stage
+
+PARTIAL = "partial-image"
+"""Kind of what had arrived of an image when its stage was ended; it is evidence, and no stage's product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,17 @@ def last_pass(events: Iterable[Event], target: str, stage: str) -> Pass | None:
         str(first.details["boot_id"]),
         str(first.details["release"]),
         tuple(event for event in starts if event.sequence >= first.sequence),
-        tuple(exhibit_of(event) for event in since if event.action is Action.EXHIBIT_ENTERED),
+        _whole(since, starts[-1].sequence),
         tuple(result_of(event) for event in since if event.action is Action.ITEM_ENDED),
         ends[-1] if ends else None,
     )
+
+
+def _whole(events: list[Event], start: int) -> tuple[Exhibit, ...]:
+    """Give a pass's exhibits: of earlier starts those only whose item ended, since the others are made again."""
+    ended = {result_of(one).item for one in events if one.action is Action.ITEM_ENDED and one.sequence < start}
+    entered = [exhibit_of(one) for one in events if one.action is Action.EXHIBIT_ENTERED]
+    return tuple(one for one in entered if one.kind != PARTIAL and (one.sequence > start or one.item in ended))
 
 
 def dangling(events: Iterable[Event], target: str) -> tuple[Event, ...]:
@@ -79,3 +94,31 @@ def boot_of(events: Iterable[Event], target: str, attempt: int) -> tuple[str, st
             if boot_id:
                 return boot_id, str(event.details["release"])
     return "", ""
+
+
+def materials_of(given: tuple[object, ...]) -> tuple[Exhibit, ...]:
+    """Give the exhibits among a stage's arguments: anything with `.exhibits` stands for its exhibits."""
+    found = {one.number: one for part in given for one in getattr(part, "exhibits", ())}
+    return tuple(found.values())
+
+
+def settings_of(given: tuple[object, ...]) -> dict[str, JSON]:
+    """Give the settings among a stage's arguments, by the name of their type."""
+    chosen = {
+        type(one).__name__: asdict(one)
+        for one in given
+        if is_dataclass(one) and not isinstance(one, type) and not hasattr(one, "exhibits")
+    }
+    plain: dict[str, JSON] = json.loads(json.dumps(chosen, default=str))
+    return plain
+
+
+def key_of(stage: Stage[Any, Any], materials: tuple[Exhibit, ...], settings: Mapping[str, JSON]) -> str:
+    """Digest what a stage is given, and our code where it alone decides; the same key gives the same product."""
+    made_of = {
+        "stage": stage.name,
+        "materials": [[one.number, str(one.digest)] for one in materials],
+        "settings": settings,
+        "code": "" if stage.touches_target else provenance.code_digest(),
+    }
+    return str(hash_bytes(json.dumps(made_of, sort_keys=True).encode()))

@@ -15,20 +15,18 @@ Only this loop and the host's recorder write to the ledger.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from forensics import history, provenance
+from forensics import history
 from forensics.casefile import Case, deviation, things
 from forensics.errors import CaseError, ForensicsError, IntegrityError, Refused
-from forensics.events import Action, Deed, State, Thing
-from forensics.hashing import hash_bytes
+from forensics.events import Action, Deed, Event, State, Thing
 from forensics.history import Pass
 from forensics.host import Host, Identity
 from forensics.intake import Place, enter, find_strangers, settle, slug
@@ -38,7 +36,7 @@ from forensics.recorder import LedgerRecorder
 from forensics.stage import Desk, Entered, Needs, Product, Stage
 
 T = TypeVar("T")
-VALUABLE = {".lime": "partial-image"}
+VALUABLE = {".lime": history.PARTIAL}
 """Files that are entered as evidence when their stage was killed, by suffix."""
 
 
@@ -60,21 +58,21 @@ class Run:
         self.steps: list[Step] = []
         self._recorder = recorder
         self._progress = progress
-        self._recover()
         self.attempt = history.attempt_of(case.events(), self.target)
         recorder.attempt = self.attempt
+        self._recover()
         if new_attempt:
             self._open_attempt(new_attempt)
 
     def step(self, stage: Stage[Needs, Product], *args: Needs.args, **kwargs: Needs.kwargs) -> Product:
         """Give the product of a stage: kept when it is finished (1), else made now (2 to 5)."""
         given = (*args, *kwargs.values())
-        materials = _materials(given)
+        materials = history.materials_of(given)
         for exhibit in materials:
             self.case.check(exhibit)
         host = _host(given)
-        settings = _settings(given)
-        key = _key(stage, materials, settings)
+        settings = history.settings_of(given)
+        key = history.key_of(stage, materials, settings)
         before = history.last_pass(self.case.events(), self.target, stage.name)
         if before is not None and self._stands(stage, before, key):  # 1
             return self._keep(stage, before)
@@ -87,15 +85,27 @@ class Run:
             "release": identity.release,
             "resumes": resumed is not None,
         }
-        self._append(Action.STAGE_STARTED, stage.name, State.STARTED, details=details, materials=materials)
+        start = self._append(Action.STAGE_STARTED, stage.name, State.STARTED, details=details, materials=materials)
         self._progress.say(f"{stage.name}: {stage.summary}")
-        self._work(stage, args, kwargs, identity, resumed)  # 3, 4
+        place = Place(self.target, stage.name, self.attempt, asdict(identity) if identity.boot_id else {})
+        desk = self._desk(self._folder(stage.name, start.sequence), resumed)
+        self._work(stage, desk, args, kwargs, place)  # 3, 4
         made = history.last_pass(self.case.events(), self.target, stage.name)
         assert made is not None  # noqa: S101 - it was just made
         products = tuple(Thing.of(one) for one in made.exhibits)
+        product = self._give(stage, made)
         self._append(Action.STAGE_ENDED, stage.name, State.FINISHED, products=products)  # 5
         self.steps.append(Step(stage.name, "finished", _short(made.results)))
-        return stage.gives(Entered(made.exhibits, made.results, self.case.folder))
+        return product
+
+    def _give(self, stage: Stage[Any, T], made: Pass) -> T:
+        """Make the product of what is on record; a stage of which there is none has failed, whatever it said."""
+        try:
+            return stage.gives(Entered(made.exhibits, made.results, self.case.folder))
+        except Exception as problem:
+            words = str(problem) if isinstance(problem, ForensicsError) else f"{type(problem).__name__}: {problem}"
+            self._broke(stage.name, State.FAILED, f"what it left is no product: {words}")
+            raise
 
     def _stands(self, stage: Stage[Any, Any], before: Pass, key: str) -> bool:
         if not before.finished or before.attempt != self.attempt:
@@ -147,15 +157,10 @@ class Run:
             said = "taken away, and seen to be gone" if proven else f"NOT proven gone: {reason}"
             self._progress.say(f"left by an interrupted run: {change.kind} {change.subject}: {said}")
 
-    def _work(
-        self, stage: Stage[Any, Any], args: Any, kwargs: Mapping[str, Any], identity: Identity, resumed: Pass | None
-    ) -> None:
+    def _work(self, stage: Stage[Any, Any], desk: Desk, args: Any, kwargs: Mapping[str, Any], place: Place) -> None:
         """Run a stage (3), and enter what it gives as it comes (4); its end is recorded when it breaks."""
         self._recorder.stage = stage.name
-        folder = self.case.folder / "work" / f"{slug(self.target)}-{stage.name}-{len(self.case.events()) - 1}"
-        folder.mkdir(mode=0o700)
-        desk = self._desk(folder, resumed)
-        place = Place(self.target, stage.name, self.attempt, asdict(identity) if identity.boot_id else {})
+        desk.work.mkdir(mode=0o700)
         try:
             with closing(_generator(stage.work(desk, *args, **kwargs))) as given:
                 for one in given:
@@ -176,7 +181,7 @@ class Run:
             raise
         finally:
             self._recorder.stage = ""
-        shutil.rmtree(folder)
+        shutil.rmtree(desk.work)
 
     def _desk(self, folder: Path, resumed: Pass | None) -> Desk:
         results = {one.item: one for one in resumed.results} if resumed else {}
@@ -222,7 +227,7 @@ class Run:
 
     def _salvage(self, sequence: int, stage: str, attempt: int) -> None:
         """Enter what has value of a broken stage's files, and list the rest as debris."""
-        folder = self.case.folder / "work" / f"{slug(self.target)}-{stage}-{sequence}"
+        folder = self._folder(stage, sequence)
         left = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         debris: list[JSON] = []
         for path in left:
@@ -235,6 +240,12 @@ class Run:
                 debris.append({"path": str(path.relative_to(self.case.folder)), "size": path.stat().st_size})
         if debris:
             self._append(Action.DEBRIS_LISTED, stage, None, details={"files": debris})
+        elif folder.is_dir():
+            shutil.rmtree(folder)  # nothing is in it
+
+    def _folder(self, stage: str, start: int) -> Path:
+        """Tell where a stage works: a folder of its own for every start, by the start's sequence number."""
+        return self.case.folder / "work" / f"{slug(self.target)}-{stage}-{start}"
 
     def _open_attempt(self, reason: str) -> None:
         self.attempt += 1
@@ -252,8 +263,8 @@ class Run:
         details: Mapping[str, JSON] | None = None,
         materials: tuple[Exhibit, ...] = (),
         products: tuple[Thing, ...] = (),
-    ) -> None:
-        self.case.append(
+    ) -> Event:
+        return self.case.append(
             Deed(
                 action, reason, self.target, stage, self.attempt,
                 things(materials), products, outcome, details or {},
@@ -286,31 +297,6 @@ def _generator(work: Any) -> Any:
 
 def _host(given: tuple[object, ...]) -> Host | None:
     return next((one for one in given if hasattr(one, "identity") and hasattr(one, "workplace")), None)  # type: ignore[return-value]
-
-
-def _materials(given: tuple[object, ...]) -> tuple[Exhibit, ...]:
-    found = {one.number: one for part in given for one in getattr(part, "exhibits", ())}
-    return tuple(found.values())
-
-
-def _settings(given: tuple[object, ...]) -> dict[str, JSON]:
-    chosen = {
-        type(one).__name__: asdict(one)
-        for one in given
-        if is_dataclass(one) and not isinstance(one, type) and not hasattr(one, "exhibits")
-    }
-    plain: dict[str, JSON] = json.loads(json.dumps(chosen, default=str))
-    return plain
-
-
-def _key(stage: Stage[Any, Any], materials: tuple[Exhibit, ...], settings: Mapping[str, JSON]) -> str:
-    made_of = {
-        "stage": stage.name,
-        "materials": [[one.number, str(one.digest)] for one in materials],
-        "settings": settings,
-        "code": "" if stage.touches_target else provenance.code_digest(),
-    }
-    return str(hash_bytes(json.dumps(made_of, sort_keys=True).encode()))
 
 
 def _short(results: tuple[Result, ...]) -> tuple[str, ...]:

@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from forensics import verify
 from forensics.casefile import Case, open_case
 from forensics.events import Action, Deed
 from forensics.intake import Place, enter
 from forensics.model import Draft, Examiner, Exhibit, Role
+from tests.sshd import skip
 
 REPOSITORY = Path(__file__).parents[1]
 EXAMINER = Examiner("Ann Examiner", "examiner", "ann@example.org", "Example Lab", "SHA256:key")
@@ -63,12 +62,12 @@ def program(code: str, *words: str, under: tuple[str, ...] = ()) -> subprocess.C
 
 def strace(*injections: str) -> tuple[str, ...]:
     """Give the words that run a program with faults in its system calls; skip where that cannot be done."""
-    found = shutil.which("strace")
+    found = shutil.which("strace") or ""
     if not found:
-        pytest.skip("strace is not installed")
+        skip("strace is not installed")
     probe = subprocess.run([found, "-qq", "-o", "/dev/null", "true"], check=False, capture_output=True)
     if probe.returncode:
-        pytest.skip("this machine does not allow ptrace")
+        skip("this machine does not allow ptrace")
     faults = [word for one in injections for word in ("-e", f"inject={one}")]
     calls = ",".join(sorted({name for one in injections for name in one.partition(":")[0].split(",")}))
     return (found, "-qq", "-o", "/dev/null", "-e", f"trace={calls}", *faults)

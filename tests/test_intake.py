@@ -17,6 +17,7 @@ from forensics.hashing import hash_bytes
 from forensics.intake import enter, find_strangers, settle
 from forensics.model import Draft, Role
 from tests.casework import EXAMINER, PLACE, check, draft, enter_one, new_case, note, program, strace
+from tests.sshd import skip
 
 CALLS = ("write", "fsync", "fchmod", "link,linkat", "unlink,unlinkat")
 ENTER = """
@@ -168,7 +169,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
             ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", place], check=False, capture_output=True
         ).returncode
     ):
-        pytest.skip("a small tmpfs can be mounted by root only")
+        skip("a small tmpfs can be mounted by root only")
     yield place
     subprocess.run(["umount", place], check=True)
 

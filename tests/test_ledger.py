@@ -23,6 +23,7 @@ from forensics.errors import CaseError, IntegrityError
 from forensics.events import LINE_LIMIT, Action, Deed, State, decode, encode
 from forensics.hashing import hash_bytes
 from tests.casework import REPOSITORY, check, copy, enter_one, new_case, note, program, strace
+from tests.sshd import skip
 
 SCHEMA = json.loads((REPOSITORY / "docs" / "ledger.schema.json").read_text(encoding="utf-8"))
 APPEND = """
@@ -325,9 +326,9 @@ def test_a_line_that_is_cut_by_a_limit_is_taken_back(case: Case) -> None:
 
 @pytest.mark.parametrize(("by", "way"), [("-1h", "back"), ("+1h", "forward")])
 def test_a_clock_that_jumps_is_recorded_and_the_order_stays(case: Case, by: str, way: str) -> None:
-    faketime = shutil.which("faketime")
+    faketime = shutil.which("faketime") or ""
     if not faketime:
-        pytest.skip("faketime is not installed")
+        skip("faketime is not installed")
     under = ("env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", faketime, "-f", by)
     done = program(JUMP, str(case.folder.parents[1]), under=under)
     assert done.returncode == 0, done.stderr
