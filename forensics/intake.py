@@ -44,7 +44,8 @@ class Place:
 def enter(case: Case, draft: Draft, place: Place) -> Exhibit:
     """Make an exhibit of a draft; durable, and on record, when this returns.
 
-    Raises IntegrityError when the disk does not hold what was hashed while the bytes passed.
+    Raises IntegrityError when the disk does not hold what was hashed while the bytes passed, StageFailed when this
+    machine's disk cannot take it; the file then stays in the work folder, or is entered by the next `settle`.
     """
     hashed = _rest(draft)  # 1
     with case.ledger.locked():
@@ -53,8 +54,16 @@ def enter(case: Case, draft: Draft, place: Place) -> Exhibit:
         name = _file_name(number, place.target, draft)
         details = _details(draft, f"exhibits/{name}", hashed, place)
         thing = Thing(number, str(hashed.digest), hashed.size)
-        _intend(case, draft.path, thing, details, place)  # 3
-        _place(draft.path, case.folder / "exhibits" / name)  # 4
+        try:
+            _intend(case, draft.path, thing, details, place)  # 3
+            _place(draft.path, case.folder / "exhibits" / name)  # 4
+        except OSError as error:
+            raise StageFailed(
+                "a file could not be entered as an exhibit",
+                where=str(draft.path),
+                why=error.strerror or str(error),
+                remedy="make room on this disk, or see to it (it needs hard links), and run again",
+            ) from error
         materials = tuple(Thing.of(one) for one in draft.sources)
         deed = _deed(thing, details, place, materials)
         exhibit = exhibit_of(case.append(deed))  # 5

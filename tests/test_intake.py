@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from forensics.casefile import LEDGER, Case, open_case
-from forensics.errors import CaseError, IntegrityError
+from forensics.errors import CaseError, IntegrityError, StageFailed
 from forensics.events import Action, State
 from forensics.hashing import hash_bytes
 from forensics.intake import enter, find_strangers, settle
@@ -197,7 +197,7 @@ def test_a_full_disk_keeps_what_was_entered_and_says_so(small_disk: Path) -> Non
         write_notes(case, 9)  # more than what is left of the ledger's last page
     before = (case.folder / LEDGER).read_bytes()
     assert before.endswith(b"\n")
-    with pytest.raises((CaseError, OSError)):
+    with pytest.raises((CaseError, StageFailed), match="No space"):
         enter(Case.load(small_disk, case.number), pending, PLACE)
     assert (case.folder / LEDGER).read_bytes() == before
     (case.folder / "work" / "ballast").unlink()

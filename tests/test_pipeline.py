@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from forensics.casefile import LEDGER, Case
 from forensics.errors import CaseError, IntegrityError, Refused, StageFailed
 from forensics.events import Action, Event, State
-from forensics.model import Outcome
+from forensics.model import Draft, Outcome, Result
 from forensics.pipeline import Run, worker
 from forensics.progress import Silent
 from forensics.recorder import LedgerRecorder
+from forensics.stage import Desk, Entered, stage
 from tests.casework import check, new_case, program, writable
-from tests.workstages import Choice, Machine, Worked, survey, work
+from tests.workstages import Choice, Machine, Made, Worked, survey, work
 
 KILLED = "import sys; from tests.workstages import main; sys.exit(main(sys.argv[1:]))"
 
@@ -256,3 +258,23 @@ def test_two_targets_at_the_same_time_keep_their_work_apart(root: Path) -> None:
     assert kinds.count(("web01", "partial-image")) == 1
     assert kinds.count(("web02", "partial-image")) == 0
     sound(root)
+
+
+def nothing(_entered: Entered) -> Made:
+    raise StageFailed("there is no image among what it left")
+
+
+@stage(gives=nothing)
+def hollow(desk: Desk) -> Iterator[Draft | Result]:
+    """Say that all is well, and leave nothing."""
+    del desk
+    yield Result("image", Outcome.DONE)
+
+
+def test_a_stage_without_its_product_is_not_finished_whatever_it_said(root: Path) -> None:
+    case = case_of(root)
+    with worker(case, "web01"), pytest.raises(StageFailed, match="no image"):
+        Run(case, LedgerRecorder(case, "web01"), Silent()).step(hollow)
+    (end,) = ends(root, "hollow")
+    assert end.outcome is State.FAILED
+    assert "no image" in end.reason
