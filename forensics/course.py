@@ -82,7 +82,7 @@ def work(case: Case, target: Target, secrets: Secrets, order: Order, progress: P
     with pipeline.worker(case, target.label):
         recorder = LedgerRecorder(case, target.label)
         run = Run(case, recorder, progress, order.new_attempt)
-        if target.host_key:
+        if target.host_key and not _accepted(case, target):
             recorder.host_key_accepted(target.host_key, "given by the analyst with --host-key")
         host = connect(target, recorder, secrets)
         return _Course(run, host, order, until).follow()
@@ -149,6 +149,16 @@ class _Course:
 
     def _summary(self, *, stopped_early: bool) -> Summary:
         return Summary(tuple(self._run.steps), self._preflight, self._verdict, self._report, stopped_early)
+
+
+def _accepted(case: Case, target: Target) -> bool:
+    """Tell whether this host key's acceptance stands in the ledger already."""
+    return any(
+        event.action is Action.HOST_KEY_ACCEPTED
+        and event.target == target.label
+        and event.details["fingerprint"] == target.host_key
+        for event in case.events()
+    )
 
 
 def _analysis(plan: Plan) -> AnalyseSettings:

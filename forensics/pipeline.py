@@ -214,10 +214,14 @@ class Run:
 
     def _recover(self) -> None:
         """Take up what a killed worker left: what it was entering, its stages without an end, its files."""
-        settle(self.case)
-        find_strangers(self.case)
-        for exhibit in self.case.exhibits():
-            self.case.check(exhibit)
+        try:
+            settle(self.case)
+            find_strangers(self.case)
+            for exhibit in self.case.exhibits():
+                self.case.check(exhibit)
+        except IntegrityError as problem:
+            self.case.append(Deed(Action.INTEGRITY_LOST, str(problem), self.target, outcome=State.FAILED))
+            raise
         for start in history.dangling(self.case.events(), self.target):
             self._salvage(start.sequence, start.stage, start.attempt)
             words = "the worker was ended before the stage was"

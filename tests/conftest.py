@@ -1,3 +1,20 @@
-"""Fixtures that more than one test file uses."""
+"""Fixtures that more than one test file uses, and what a skip is worth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
 
 pytest_plugins = ["tests.sshd"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Count a skip as a failure in CI: a test that always skips is a test that is gone."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which counts as a failure in CI: {report.longrepr}"
+    return report
