@@ -405,3 +405,21 @@ def test_the_gravest_come_first() -> None:
     severities = [one.severity for one in found(processes(*HONEST, DELETED), shell("uptime"))]
     assert severities[0] is Severity.HIGH
     assert severities[-1] is Severity.INFORMATION
+
+
+def interrupts(*handlers: tuple[int, int, Cell]) -> Table:
+    rows = [(vector, 0xFFFFA3C01000 + vector, "__kernel__") for vector in range(17)]
+    return table("linux.malware.check_idt.Check_idt", "Index Address Module", [*rows, *handlers], "D0005")
+
+
+def test_an_interrupt_that_leads_nowhere_known_is_grave() -> None:
+    assert by_rule("interrupt-hook", interrupts()) == []
+    (finding,) = by_rule("interrupt-hook", interrupts((128, 0xFFFFC0A21000, Absent("not available"))))
+    assert finding.severity is Severity.HIGH
+    assert "128" in finding.statement
+
+
+def test_a_vector_that_kept_its_handler_of_early_boot_is_no_hook() -> None:
+    """Machine check on a clean 6.1 guest without that feature: early_idt_handler_array + 18 * 9."""
+    assert by_rule("interrupt-hook", interrupts((18, 0xFFFFA544E0A2, Absent("not available")))) == []
+    assert len(by_rule("interrupt-hook", interrupts((18, 0xFFFFA544E0A3, Absent("not available"))))) == 1
