@@ -69,6 +69,17 @@ def test_the_exit_codes_are_the_programs(page: Path) -> None:
     assert {int(code) for code in CODE.findall(page.read_text(encoding="utf-8"))} == codes
 
 
+def test_every_message_that_the_responders_guide_explains_is_the_programs() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "forensics").rglob("*.py"))
+    plain = re.sub(r'"\s*\n\s*f?"', "", re.sub(r"\{[^}]*\}", "…", source))
+    text = (DOCS / "responders.md").read_text(encoding="utf-8")
+    part = text[text.index("## What it says") : text.index("## Validate")]
+    rows = re.findall(r"^\| ([^|]+) \| (?:\d|–) \|", part, re.MULTILINE)
+    said = [one.strip(" .()") for row in rows for one in re.split(r"; |…|: |\b[A-Z_]{5,}(?: [A-Z]{5,})?\b", row)]
+    assert len(said) > 50
+    assert [one for one in said if one not in plain] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_relative_link_is_dead(page: Path) -> None:
     for link in LINK.findall(page.read_text(encoding="utf-8")):
