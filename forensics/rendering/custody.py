@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections import Counter
 
+from forensics.rendering import unfinished
 from forensics.rendering.blocks import Block, Fact, FactList, GridCell, GridColumn, Section, Words, grid
 from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, text
 from forensics.rendering.words import moment
@@ -45,15 +46,12 @@ def incomplete(record: CaseRecord) -> Section:
         for result in results
         if result.outcome != "done"
     ]
-    broken = [
-        (text(event, "target"), text(event, "stage"), "the whole step", text(event, "outcome"), text(event, "reason"))
-        for event in record.events
-        if event["action"] == "stage ended" and event["outcome"] != "finished"
-    ]
     words = Words(
         "Failed, empty, absent, partial and not run are different things; none of them means that all is well.", "note"
     )
-    block = grid("", columns, broken + lines, limit=120, empty="Everything that was planned was done.")
+    block = grid(
+        "", columns, unfinished.steps(record) + lines, limit=120, empty="Everything that was planned was done."
+    )
     return Section("incomplete", "What failed and what was not run", (words, block), flows=True)
 
 

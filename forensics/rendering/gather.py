@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from forensics import __version__
@@ -27,13 +27,14 @@ def gather(folder: Path, case: Mapping[str, JSON], exhibits: Sequence[Exhibit], 
 
 
 def _target(folder: Path, label: str, exhibits: Sequence[Exhibit], events: Sequence[Document]) -> TargetRecord:
-    own = _latest(exhibits, events, label)
+    since = _since(events, label)
+    own = [one for one in exhibits if one.target == label and one.sequence >= since(one.stage)]
     tables = {one.name: (one, exhibit) for exhibit in own if (one := _table(folder, exhibit)) is not None}
     findings = next((one for one in reversed(own) if one.kind == "findings"), None)
     return TargetRecord(
         label,
-        tuple(one for one in exhibits if one.target == label),
-        _results(events, label),
+        tuple(own),
+        _results(events, label, since),
         _document(folder, own, "facts"),
         _document(folder, own, "proof"),
         _document(folder, own, "acquisition-record"),
@@ -48,14 +49,23 @@ def _target(folder: Path, label: str, exhibits: Sequence[Exhibit], events: Seque
     )
 
 
-def _latest(exhibits: Sequence[Exhibit], events: Sequence[Document], label: str) -> list[Exhibit]:
-    """Leave out what an earlier attempt at a stage gave: the last start of each stage that was not a resumption counts."""
+def _since(events: Sequence[Document], label: str) -> Callable[[str], int]:
+    """Tell from which entry on a stage's exhibits and items are reported.
+
+    That is its last start that was no resumption; of a stage that has not begun since another attempt was opened,
+    nothing is: one attempt's image is never shown beside another's live evidence.
+    """
+    opened = 0
     began: dict[str, int] = {}
     for event in events:
-        fresh = event["action"] == "stage started" and text(event, "target") == label
-        if fresh and text(event, "details", "resumes") in {"", "False"}:
+        if text(event, "target") != label:
+            continue
+        if event["action"] == "attempt opened":
+            opened = int(text(event, "sequence"))
+            began.clear()
+        elif event["action"] == "stage started" and text(event, "details", "resumes") in {"", "False"}:
             began[text(event, "stage")] = int(text(event, "sequence"))
-    return [one for one in exhibits if one.target == label and one.sequence >= began.get(one.stage, 0)]
+    return lambda stage: began.get(stage, opened)
 
 
 def _table(folder: Path, exhibit: Exhibit) -> Table | None:
@@ -80,10 +90,11 @@ def _document(folder: Path, exhibits: Sequence[Exhibit], kind: str) -> Document:
     return inner if isinstance(inner, dict) else value
 
 
-def _results(events: Sequence[Document], label: str) -> dict[str, tuple[Result, ...]]:
+def _results(events: Sequence[Document], label: str, since: Callable[[str], int]) -> dict[str, tuple[Result, ...]]:
     found: dict[str, dict[str, Result]] = {}
     for event in events:
-        if event["action"] == "item ended" and text(event, "target") == label:
+        ours = event["action"] == "item ended" and text(event, "target") == label
+        if ours and int(text(event, "sequence")) >= since(text(event, "stage")):
             result = Result(
                 text(event, "details", "item"), Outcome(text(event, "details", "outcome")), text(event, "reason")
             )

@@ -188,7 +188,13 @@ def _advice(listed: Sequence[tuple[str, ...]], source: str) -> Block:
         GridColumn("Remedy, details", 28),
     )
     lines = [
-        (category, kind, test, words, "; ".join(part for part in (remedy, details) if part not in {"", "-"} and not part.startswith("–")))
+        (
+            category,
+            kind,
+            test,
+            words,
+            "; ".join(part for part in (remedy, details) if part not in {"", "-"} and not part.startswith("–")),
+        )
         for category, kind, test, words, details, remedy in listed
     ]
     return grid("Warnings and suggestions", columns, lines, limit=80, source=source, empty="Lynis had none.")

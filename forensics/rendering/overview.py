@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from forensics.model import Severity
+from forensics.rendering import unfinished
 from forensics.rendering.blocks import (
     Block,
     Fact,
@@ -146,9 +147,11 @@ def _gaps(record: CaseRecord) -> list[Block]:
         for result in results
         if result.outcome in {"failed", "partial", "not run", "absent"}
     ]
-    if not short:
+    whole = unfinished.steps(record)
+    if not (short or whole):
         return []
-    words = f"{len(short)} items failed, stayed partial, or were not run; each with its reason in “What failed and what was not run”."
+    steps = f"{len(whole)} whole steps and " if whole else ""
+    words = f"{steps}{len(short)} items failed, stayed partial, or were not run; each with its reason in “What failed and what was not run”."
     return [Words(words, "note")]
 
 
@@ -185,6 +188,7 @@ def methods(record: CaseRecord) -> Section:
             grid("", columns, rows, limit=60, empty="No stage has run."),
             *_plan(record),
         ),
+        flows=True,
     )
 
 

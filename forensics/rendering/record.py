@@ -22,7 +22,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class TargetRecord:
-    """All that is on record of one target."""
+    """What is on record of one target in its last attempt; earlier ones are among the case's exhibits and events."""
 
     label: str
     exhibits: tuple[Exhibit, ...]

@@ -1,0 +1,44 @@
+"""Steps that are short of their end in the attempt that is reported: broken, without an end, or never begun."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from forensics.rendering.record import CaseRecord, Document, text
+
+ORDER = ("survey", "build", "make_symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
+"""The steps before the report, which is being made while this is written."""
+
+Row: TypeAlias = tuple[str, str, str, str, str]  # target, step, item, outcome, reason
+_WHOLE = "the whole step"
+
+
+def steps(record: CaseRecord) -> list[Row]:
+    """List every step that did not come to its end, each with its reason; of earlier attempts, those that broke."""
+    return [row for target in record.targets for row in _of(record, target.label)]
+
+
+def _of(record: CaseRecord, label: str) -> list[Row]:
+    rows: list[Row] = []
+    began: set[str] = set()
+    without_end: dict[str, str] = {}
+    for event in record.events:
+        if text(event, "target") != label:
+            continue
+        stage = text(event, "stage")
+        if event["action"] == "attempt opened":
+            began.clear()
+        elif event["action"] == "stage started":
+            began.add(stage)
+            without_end[stage] = "when this report was made it was still running, or its worker had been ended"
+        elif event["action"] == "stage ended":
+            without_end.pop(stage, None)
+            rows += _broken(event, label, stage)
+    rows += [(label, stage, _WHOLE, "no end", why) for stage, why in without_end.items() if stage in ORDER]
+    never = [stage for stage in ORDER if stage not in began]
+    return rows + [(label, stage, _WHOLE, "not run", "it had not begun when this report was made") for stage in never]
+
+
+def _broken(event: Document, label: str, stage: str) -> list[Row]:
+    outcome = text(event, "outcome")
+    return [] if outcome == "finished" else [(label, stage, _WHOLE, outcome, text(event, "reason"))]
