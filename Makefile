@@ -5,7 +5,9 @@ VENV := .venv
 RUN := $(VENV)/bin/forensics
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: demo test faults matrix check fix bench docs clean
+.PHONY: setup demo test faults matrix check fix bench docs clean
+
+setup: $(VENV)/.run  ## what the program needs, and nothing else
 
 demo: $(VENV)/.run  ## a whole case on the practice target: reports/DEMO-0001.pdf and .html
 	$(RUN) lab demo

@@ -29,7 +29,6 @@ from forensics.stages.symbols import make_symbols
 
 ORDER = (survey, build, make_symbols, acquire, prove, collect, seal, analyse, interpret, report)
 STAGES = tuple(stage.name for stage in ORDER)
-SHORT_NAMES = {"symbols": "make_symbols"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class _Enough(Exception):
 
 def work(case: Case, target: Target, secrets: Secrets, order: Order, progress: Progress) -> Summary:
     """Work a case on a target from where it stands; see `pipeline` for what holds around each stage."""
-    until = SHORT_NAMES.get(order.until, order.until)
+    until = order.until
     if until and until not in STAGES:
         raise UsageError(f"there is no stage named {order.until}", remedy=f"name one of {', '.join(STAGES)}")
     case.require_open()

@@ -73,7 +73,7 @@ class Stage(Generic[Needs, Product]):
     def __init__(self, work: Work[Needs], gives: Callable[[Entered], Product]) -> None:
         self.work = work
         self.gives = gives
-        self.name: str = work.__name__
+        self.name: str = work.__name__.removeprefix("make_")
         self.summary = (inspect.getdoc(work) or "").partition("\n")[0]
         self.touches_target = "host" in inspect.signature(work).parameters
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from forensics.collectors import Bench, Bounds, Collector, Command, Output, Reading
+from forensics.host import Change
 from forensics.tables import Absent, Cell, Column, Table
 from forensics.text import decode
 
@@ -28,6 +29,10 @@ _COLUMNS = (
     Column("uid", "integer"),
 )
 _NOBODY = Absent("no process holds it, or it was not told")
+_DIAGNOSTICS = ("tcp_diag", "udp_diag", "inet_diag")
+"""Modules that the kernel loads when ss asks (net/core/sock_diag.c); inet_diag last, for the others stand on it."""
+_UNLOAD = 'for m; do if grep -q "^$m " /proc/modules; then rmmod "$m"; fi; done'
+_UNLOADED = 'for m; do if grep -q "^$m " /proc/modules; then exit 1; fi; done'
 _NET = ("/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6")
 
 
@@ -53,7 +58,8 @@ class Sockets(Collector[Bounds]):
 
         def work() -> None:
             if bench.find("ss"):
-                bench.run(asked)
+                with _unloaded_again(bench):
+                    bench.run(asked)
                 bench.run(tables)
             else:
                 bench.run(Command("proc-net", tables.argv, tables.limits, accepts=(0, 2)))
@@ -69,6 +75,17 @@ class Sockets(Collector[Bounds]):
             rows, bad = _read_proc(output.part("proc-net"))
             part = "proc-net"
         return Reading((Table("sockets", "Sockets of TCP and UDP", _COLUMNS, tuple(rows)),), {part: bad})
+
+
+def _unloaded_again(bench: Bench) -> AbstractContextManager[None]:
+    """Take away the modules that asking loads, where they were not loaded before."""
+    told = bench.host.run("cat", "/proc/modules")
+    loaded = {line.partition(" ")[0] for line in decode(told.stdout).splitlines()}
+    absent = tuple(name for name in _DIAGNOSTICS if name not in loaded)
+    if not (told.ok and absent):
+        return nullcontext()
+    undo, gone = (("sh", "-c", script, "sh", *absent) for script in (_UNLOAD, _UNLOADED))
+    return bench.host.change(Change("module", ", ".join(absent), undo, gone, "loaded by the kernel because ss asks"))
 
 
 def _read_ss(raw: bytes) -> tuple[list[tuple[Cell, ...]], int]:

@@ -12,6 +12,7 @@ import typer
 from forensics import doctor as workstation
 from forensics import terminal, verify
 from forensics.commands.options import HERE, AsJson, Root
+from forensics.errors import CaseError
 from forensics.isf.convert import make
 from forensics.model import JSON
 from forensics.volatility import Available, available
@@ -89,6 +90,9 @@ def make_symbols(
 def verify_case(
     case: Annotated[str, typer.Argument(help="A case's number, or the path of its folder.", metavar="CASE")],
     *,
+    head: Annotated[
+        str, typer.Option(help="A ledger head that you trust, sha256:…, from a report or a receipt.", metavar="DIGEST")
+    ] = "",
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -98,6 +102,8 @@ def verify_case(
     """
     inside = root / "cases" / case
     folder = inside if inside.is_dir() else Path(case)
-    words = [str(folder), *(["--json"] if as_json else [])]
+    if not folder.exists():
+        raise CaseError("there is no such case", where=str(inside), remedy="forensics list, or give the case's folder")
+    words = [str(folder), *(["--head", head] if head else []), *(["--json"] if as_json else [])]
     done = subprocess.run([sys.executable, "-I", str(verify.__file__), *words], check=False)
     raise typer.Exit(done.returncode)

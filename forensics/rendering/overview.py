@@ -25,7 +25,7 @@ from forensics.rendering.words import moment, size
 STAGES = {
     "survey": "Survey: what the target is and what will work there; reads only.",
     "build": "Build: the LiME kernel module for exactly that kernel, on the examiner's side.",
-    "make_symbols": "Symbols: a symbol table from the target's own type information and symbol list.",
+    "symbols": "Symbols: a symbol table from the target's own type information and symbol list.",
     "acquire": "Acquire: physical memory over SSH, hashed as it arrives, nothing on the target's disk.",
     "prove": "Prove: ranges, bytes, zero runs, kernel banner and process list decide the verdict.",
     "collect": "Collect: live evidence, the most volatile first (RFC 3227).",

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from forensics.rendering.record import CaseRecord, Document, text
 
-ORDER = ("survey", "build", "make_symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
+ORDER = ("survey", "build", "symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
 """The steps before the report, which is being made while this is written."""
 
 Row: TypeAlias = tuple[str, str, str, str, str]  # target, step, item, outcome, reason

@@ -11,8 +11,6 @@ from forensics.model import Facts, Preflight
 LIME_RESERVE = 32 << 20
 """Bytes of memory that should be available before a module and an SSH session are added."""
 
-_KCORE = "the kernel gives its memory in /proc/kcore"
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -30,7 +28,6 @@ def check(facts: Facts, around: Surroundings) -> tuple[Preflight, ...]:
         build(facts),
         symbols(around),
         lime(facts),
-        kcore(facts),
         workplace(around),
         prove(facts, around),
         *(collector(facts, name, needs) for name, needs in COLLECTORS.items()),
@@ -86,19 +83,6 @@ def _lime_refused(facts: Facts) -> str:
     if facts.signature_enforced:
         return "the kernel loads only signed modules (module.sig_enforce=1), and LiME is not signed"
     return ""
-
-
-def kcore(facts: Facts) -> Preflight:
-    """Tell whether memory can be read from /proc/kcore."""
-    if facts.lockdown == "confidentiality":
-        return Preflight("acquire: kcore", works=False, why="the kernel is locked down (confidentiality)")
-    if facts.config.get("CONFIG_PROC_KCORE") == "n":
-        return Preflight("acquire: kcore", works=False, why="the kernel was built without /proc/kcore")
-    if not facts.ram:
-        return Preflight("acquire: kcore", works=False, why="the RAM map (/proc/iomem) is hidden")
-    known = facts.config.get("CONFIG_PROC_KCORE") == "y" and facts.lockdown != ""
-    why = _KCORE if known else "lockdown or the kernel's configuration could not be read"
-    return Preflight("acquire: kcore", works=True if known else None, why=why)
 
 
 def workplace(around: Surroundings) -> Preflight:
@@ -183,6 +167,6 @@ def iotop(facts: Facts, around: Surroundings) -> Preflight:
 
 
 def show(rows: Sequence[Preflight]) -> list[tuple[str, str, str]]:
-    """Give (subject, "yes" | "no" | "unknown", why) for each row, in order."""
-    words = {True: "yes", False: "no", None: "unknown"}
+    """Give (subject, "yes" | "no" | "cannot be told", why) for each row, in order."""
+    words = {True: "yes", False: "no", None: "cannot be told"}
     return [(row.subject, words[row.works], row.why) for row in rows]

@@ -109,7 +109,7 @@ def test_headers_of_another_kernel_are_refused_with_both_releases(desk: Workstat
     assert OTHER in reason
     assert release(case) in reason
     assert reason in " ".join(ended.out.split()) or OTHER in ended.out
-    assert case.ends("make_symbols")[-1][0] == "finished"
+    assert case.ends("symbols")[-1][0] == "finished"
 
 
 def release(case: CaseFolder) -> str:

@@ -141,17 +141,12 @@ def test_a_kernel_that_wants_signatures_is_told_before_anything_is_changed(known
     told = rows(known, signature_enforced=True)
     assert told["acquire: lime"][0] == "no"
     assert "module.sig_enforce=1" in told["acquire: lime"][1]
-    assert told["acquire: kcore"][0] == "yes"
 
 
 def test_lockdown_closes_what_it_closes(known: Facts) -> None:
     integrity, confidentiality = rows(known, lockdown="integrity"), rows(known, lockdown="confidentiality")
-    assert [integrity[name][0] for name in ("acquire: lime", "acquire: kcore", "collect: blktrace")] == [
-        "no",
-        "yes",
-        "no",
-    ]
-    assert confidentiality["acquire: kcore"][0] == "no"
+    assert [integrity[name][0] for name in ("acquire: lime", "collect: blktrace")] == ["no", "no"]
+    assert confidentiality["acquire: lime"][0] == "no"
 
 
 def test_five_level_paging_forbids_analysis(known: Facts) -> None:
@@ -173,6 +168,5 @@ def test_nothing_known_is_neither_yes_nor_no() -> None:
     silent = facts.derive([]).facts
     told = {row.subject: row.works for row in silent.preflight}
     assert told["acquire: lime"] is not True
-    assert told["acquire: kcore"] is not True
     assert told["workplace"] is None
     assert json.loads(facts.to_json(facts.derive([])))["facts"]["clock"]["uncertainty"] == "Infinity"
