@@ -106,10 +106,10 @@ class CaseFolder:
     def table(self, name: str) -> list[dict[str, Any]]:
         """The rows of the last table of this name; a cell that is absent is None."""
         tables = [*self.entered("table"), *self.entered("plugin-result"), *self.entered("memory-processes")]
-        heads = [(path, json.loads(path.open(encoding="ascii").readline())) for path in tables]
-        path, head = [one for one in heads if one[1]["table"] == name][-1]
-        names = [column["name"] for column in head["columns"]]
-        rows = [json.loads(line) for line in path.read_text("ascii").splitlines()[1:]]
+        read = [path.read_text("ascii").splitlines() for path in tables]
+        head, *lines = [lines for lines in read if json.loads(lines[0])["table"] == name][-1]
+        names = [column["name"] for column in json.loads(head)["columns"]]
+        rows = [json.loads(line) for line in lines]
         plain = [[None if isinstance(cell, dict) else cell for cell in row] for row in rows]
         return [dict(zip(names, row, strict=True)) for row in plain]
 
