@@ -54,11 +54,12 @@ class Summary:
     verdict: Verdict | None
     report: tuple[Exhibit, ...]
     stopped_early: bool
+    left: tuple[str, ...] = ()  # what was put on the target and not proven gone
 
     @property
     def complete(self) -> bool:
-        """Whether every item is done or empty, and the image, once it was proven, complete."""
-        gaps = any(step.short for step in self.steps)
+        """Whether every item is done or empty, the image, once it was proven, complete, and the target as it was."""
+        gaps = bool(self.left) or any(step.short for step in self.steps)
         return not gaps and self.verdict in {None, Verdict.COMPLETE}
 
     @property
@@ -84,13 +85,17 @@ def work(case: Case, target: Target, secrets: Secrets, order: Order, progress: P
         if target.host_key and not _accepted(case, target):
             recorder.host_key_accepted(target.host_key, "given by the analyst with --host-key")
         host = connect(target, recorder, secrets)
-        return _Course(run, host, order, until).follow()
+        return _Course(run, host, order, until, recorder, progress).follow()
 
 
 class _Course:
     """One run: the stages in order, and what is known when it stops."""
 
-    def __init__(self, run: Run, host: Host, order: Order, until: str) -> None:
+    def __init__(  # noqa: PLR0917 - all that a run is made of
+        self, run: Run, host: Host, order: Order, until: str, recorder: LedgerRecorder, progress: Progress
+    ) -> None:
+        self._recorder = recorder
+        self._progress = progress
         self._run = run
         self._host = host
         self._order = order
@@ -123,6 +128,7 @@ class _Course:
         proof = run.step(prove, host, image, table, facts)
         self._proven(proof)
         live = run.step(collect, host, facts, order.plan.collection)
+        clear(host, self._recorder, self._progress)
         self._passed(collect.name)
         self._host.close()
         run.step(seal, image, proof, live)
@@ -147,7 +153,12 @@ class _Course:
             raise _Enough
 
     def _summary(self, *, stopped_early: bool) -> Summary:
-        return Summary(tuple(self._run.steps), self._preflight, self._verdict, self._report, stopped_early)
+        return Summary(
+            tuple(self._run.steps), self._preflight, self._verdict, self._report, stopped_early, self._left()
+        )
+
+    def _left(self) -> tuple[str, ...]:
+        return tuple(f"{change.kind} {change.subject}" for _, change, _ in self._recorder.dangling())
 
 
 def _accepted(case: Case, target: Target) -> bool:
@@ -158,6 +169,18 @@ def _accepted(case: Case, target: Target) -> bool:
         and event.details["fingerprint"] == target.host_key
         for event in case.events()
     )
+
+
+def clear(host: Host, recorder: LedgerRecorder, progress: Progress) -> None:
+    """Take from the target what is on record as left there, also when no stage has to touch it again."""
+    if not recorder.dangling():
+        return
+    try:
+        for change, proven, reason in host.restore():
+            said = "taken away, and seen to be gone" if proven else f"NOT proven gone: {reason}"
+            progress.say(f"left on the target: {change.kind} {change.subject}: {said}")
+    except ForensicsError as problem:
+        progress.say(f"what was left on the target could not be looked for: {problem}")
 
 
 def _analysis(plan: Plan) -> AnalyseSettings:

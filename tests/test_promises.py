@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forensics.casefile import Case
-from forensics.course import STAGES
+from forensics.course import STAGES, Summary, clear
 from forensics.events import Action, Deed, State
-from forensics.model import JSON
+from forensics.host import Change
+from forensics.lime.format import header
+from forensics.lime.receiving import Received, receive
+from forensics.model import JSON, NotBuilt, Outcome, Result
+from forensics.progress import Silent
+from forensics.recorder import LedgerRecorder
 from forensics.rendering import custody, overview, unfinished
 from forensics.rendering.blocks import Grid
 from forensics.rendering.gather import gather
 from forensics.rendering.record import CaseRecord
+from forensics.ssh import Secrets, connect
+from forensics.stages.acquire import ITEM, AcquireSettings, acquire
+from tests import known
 from tests.casework import new_case
+from tests.recorder import MemoryRecorder
+from tests.sshd import Sshd
 from tests.workstages import work
 
 
@@ -90,3 +103,55 @@ def test_a_step_without_an_end_is_listed_as_one(tmp_path: Path) -> None:
 def test_the_steps_that_a_report_looks_for_are_those_of_the_course() -> None:
     assert (*unfinished.ORDER, "report") == STAGES
     assert tuple(overview.STAGES) == STAGES
+
+
+def test_a_stage_that_is_resumed_after_a_whole_image_takes_no_second_one(tmp_path: Path, sshd: Sshd) -> None:
+    recorder = MemoryRecorder()
+    desk = replace(known.desk(tmp_path, "acquire"), results={ITEM: Result(ITEM, Outcome.DONE)})
+    host = connect(sshd.target(), recorder, Secrets())
+    given = acquire.work(desk, host, known.facts(), NotBuilt((), "a test"), AcquireSettings())
+    assert list(given) == []
+    assert recorder.events == []
+
+
+def test_an_image_interrupted_where_a_range_ends_is_not_whole(tmp_path: Path) -> None:
+    first, *_ = known.RAM
+
+    class Interrupted(Silent):
+        @contextmanager
+        def task(self, title: str, total: int | None = None, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
+            del title, total, unit
+
+            def came(_count: int) -> None:
+                raise KeyboardInterrupt
+
+            yield came
+
+    class One:
+        def read(self, size: int = 1 << 20) -> bytes:
+            del size
+            return header(first) + bytes(first.size)
+
+    received = Received()
+    with pytest.raises(KeyboardInterrupt):
+        receive(One(), tmp_path / "memory.lime", received, 0, Interrupted())
+    assert received.size == 32 + first.size
+    assert received.reason == "it was interrupted"
+
+
+def test_what_was_left_on_the_target_is_taken_away_by_the_next_run(tmp_path: Path, sshd: Sshd) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    case = new_case(tmp_path)
+    recorder = LedgerRecorder(case, "loopback")
+    recorder.intend(Change("folder", str(left), ("rm", "-rf", "--", str(left)), ("test", "!", "-e", str(left))))
+    host = connect(sshd.target(), recorder, Secrets())
+    clear(host, recorder, Silent())
+    host.close()
+    assert not left.exists()
+    assert recorder.dangling() == ()
+
+
+def test_a_run_that_left_something_on_the_target_is_not_complete() -> None:
+    assert Summary((), (), None, (), stopped_early=False).complete
+    assert not Summary((), (), None, (), stopped_early=False, left=("module lime",)).complete

@@ -142,6 +142,7 @@ def _show(case: Case, summary: Summary, copies: list[Path], *, as_json: bool) ->
     if as_json:
         preflight: list[JSON] = [{"subject": p.subject, "works": p.works, "why": p.why} for p in summary.preflight]
         facts: dict[str, JSON] = {"case": case.number, "complete": summary.complete, "stages": list(steps)}
+        facts["left_on_target"] = list(summary.left)
         terminal.document({**facts, "preflight": preflight, "report": [str(one) for one in copies]})
         return
     if summary.preflight and summary.stopped_early:
@@ -150,6 +151,8 @@ def _show(case: Case, summary: Summary, copies: list[Path], *, as_json: bool) ->
         terminal.grid("Preflight", ("what", "works", "why"), rows, empty="")
     shown = [(one.stage, one.state, "\n".join(one.short)) for one in summary.steps]
     terminal.grid("", ("stage", "state", "short of complete"), shown, empty="Nothing was done.")
+    for one in summary.left:
+        terminal.line(f"Put on the target, and not proven gone: {one}. Run again to have it taken away.")
     if summary.untouched:
         terminal.line(
             "The target was not touched: every stage that touches it is finished. --new-attempt REASON asks again."

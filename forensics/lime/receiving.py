@@ -105,6 +105,9 @@ def receive(channel: Channel, path: Path, received: Received, expected: int, pro
                 digest.update(piece)
                 received.walk.feed(piece)
                 came(len(piece))
+    except KeyboardInterrupt:
+        received.reason = f"it was interrupted; {received.walk.shortfall}".removesuffix("; ")
+        raise
     finally:
         writer.finish()
         received.written = writer.written

@@ -92,7 +92,14 @@ def choose(settings: AcquireSettings, facts: Facts, materials: Materials) -> tup
 def acquire(
     desk: Desk, host: Host, facts: Facts, module: LimeModule | NotBuilt, settings: AcquireSettings
 ) -> Iterator[Draft | Result]:
-    """Bring the target's memory here, hashed while it arrives, and leave the target as it was."""
+    """Bring the target's memory here, hashed while it arrives, and leave the target as it was.
+
+    Resumed after a whole image had come, it takes no second one.
+    """
+    had = desk.results.get(ITEM)
+    if had and had.outcome is Outcome.DONE:
+        desk.progress.say("The image came whole before the stage was ended; no other is taken")
+        return
     _check_room(desk.work, facts)
     materials = _materials(desk, module)
     attempts = _Attempts(materials)
