@@ -142,6 +142,12 @@ class _Course:
 
     def _surveyed(self, facts: Facts) -> None:
         self._preflight = facts.preflight
+        words = {False: "will not work", None: "cannot be told"}
+        for row in facts.preflight:
+            if row.works is not True:
+                self._progress.say(f"preflight: {row.subject}: {words[row.works]}: {row.why}")
+        works = sum(row.works is True for row in facts.preflight)
+        self._progress.say(f"preflight: {works} of {len(facts.preflight)} will work here")
         self._passed(survey.name)
 
     def _proven(self, proof: Proof) -> None:

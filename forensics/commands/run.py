@@ -155,7 +155,7 @@ def _show(case: Case, summary: Summary, copies: list[Path], *, as_json: bool) ->
         terminal.line(f"Put on the target, and not proven gone: {one}. Run again to have it taken away.")
     if summary.untouched:
         terminal.line(
-            "The target was not touched: every stage that touches it is finished. --new-attempt REASON asks again."
+            "The target was not touched: what this run does there was finished before. --new-attempt REASON asks again."
         )
     for copy in copies:
         terminal.line(f"Report: {copy}")

@@ -7,7 +7,7 @@ and then streams. What it learned on the way (its module's answer, kernel messag
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -48,12 +48,3 @@ class Engine(Protocol):
 
     def prepare(self, host: Host, facts: Facts, materials: Materials) -> AbstractContextManager[Prepared]:
         """Make the target ready; leaving the block leaves it as it was, and looks."""
-
-
-@dataclass
-class Refusal:
-    """Why an engine was passed over, for the record."""
-
-    engine: str
-    reason: str
-    facts: dict[str, JSON] = field(default_factory=dict)
