@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class _Run:
     item: str
     kind: Plugin
     path: Path
-    writer: RowWriter | None = None
+    lost: list[str]  # entries that a plugin had to pass over
+    torn: list[str] = field(default_factory=list)
     warnings: _Warnings = field(default_factory=_Warnings)
 
     def words(self) -> dict[str, JSON]:
@@ -78,8 +80,9 @@ class _Run:
             traceback.print_exc()
             why = reason(error)
         return {
-            "why": why,
-            "warnings": self.warnings.kept,
+            "why": why or _lost_words(self.lost),
+            "warnings": [*self.torn[:_WARNINGS_KEPT], *self.warnings.kept],
+            "torn_rows": len(self.torn),
             "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
 
@@ -92,8 +95,9 @@ class _Run:
         plugin.set_open_method(_NoFiles)
         grid = plugin.run()
         with self.path.open("x", encoding="ascii", buffering=1) as file:
-            self.writer = RowWriter(file, self.item, purpose(self.kind), grid, self.job.sources)
-            grid.populate(self.writer, None)
+            writer = RowWriter(file, self.item, purpose(self.kind), grid, self.job.sources)
+            self.torn = writer.torn
+            writer.write()
 
 
 class _NoFiles(interfaces.plugins.FileHandlerInterface):  # type: ignore[misc]  # Volatility has no types
@@ -102,6 +106,11 @@ class _NoFiles(interfaces.plugins.FileHandlerInterface):  # type: ignore[misc]  
     def __init__(self, filename: str) -> None:
         msg = f"the plugin wanted to write a file: {show(filename)}"
         raise PermissionError(msg)
+
+
+def _lost_words(lost: Sequence[str]) -> str:
+    """Name what is not among the rows, "" when nothing was passed over."""
+    return show(f"{len(lost)} could not be read and have no row: {'; '.join(lost)}", 500) if lost else ""
 
 
 def reason(error: BaseException) -> str:
@@ -128,8 +137,9 @@ def start(job: Job, image: Image, item: str, kind: Plugin) -> Child:
     try:
         _limit(job.limits, parent)
         reopen(image)
-        prepare(image.context, item)
-        words = _Run(job, image, item, kind, path).words()
+        lost: list[str] = []
+        prepare(image.context, item, lost)
+        words = _Run(job, image, item, kind, path, lost).words()
         os.write(writing, json.dumps(words).encode())
         status = 0
     finally:
@@ -168,7 +178,7 @@ def ended(child: Child, status: int, cut: str) -> Ended:
     why = cut or told.get("why", "") or _death(status)
     rows = _whole_rows(child.path)
     facts: dict[str, JSON] = {"rows": max(rows, 0), "seconds": round(time.monotonic() - child.started, 2)}
-    facts |= {name: told[name] for name in ("peak_memory", "warnings") if told.get(name)}
+    facts |= {name: told[name] for name in ("peak_memory", "torn_rows", "warnings") if told.get(name)}
     if why:
         outcome = Outcome.PARTIAL if rows > 0 else Outcome.FAILED
         return Ended(child.item, outcome, why, kept=rows > 0, facts=facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from volatility3.framework import contexts
+from volatility3.framework import contexts, exceptions
 from volatility3.framework.symbols.linux import extensions
 
 
@@ -19,10 +19,12 @@ def mend_types(table: Any) -> None:
         table.set_type_class("kernel_cap_t", extensions.kernel_cap_struct)
 
 
-def prepare(context: contexts.Context, item: str) -> None:
-    """Set the scene for one plugin, in its own process."""
+def prepare(context: contexts.Context, item: str, lost: list[str]) -> None:
+    """Set the scene for one plugin, in its own process; `lost` takes the entries that it has to pass over."""
     if item == "linux.malware.hidden_modules.Hidden_modules":
         _answer_producer_check(context.symbol_space)
+    if item == "linux.mountinfo.MountInfo":
+        _pass_over_torn_mounts(lost)
 
 
 def _answer_producer_check(space: Any) -> None:
@@ -42,3 +44,23 @@ def _answer_producer_check(space: Any) -> None:
         return False
 
     space.verify_table_versions = answer
+
+
+def _pass_over_torn_mounts(lost: list[str]) -> None:
+    """Let mountinfo go on after a mount whose structures do not hold together, and name it.
+
+    A file system that comes or goes while the image is taken leaves pointers into pages that hold something else by
+    then; the plugin ends at the first such mount (2.28.2, get_mountinfo), and every mount after it is missing.
+    """
+    from volatility3.plugins.linux import mountinfo  # noqa: PLC0415 (plugins are imported after their path is set)
+
+    read: Callable[..., Any] = mountinfo.MountInfo.get_mountinfo.__func__
+
+    def get_mountinfo(cls: Any, mnt: Any, task: Any) -> Any:
+        try:
+            return read(cls, mnt, task)
+        except (exceptions.VolatilityException, ValueError, TypeError, AttributeError) as error:
+            lost.append(f"mount {int(mnt.mnt_id)} ({error})")
+            return None
+
+    mountinfo.MountInfo.get_mountinfo = classmethod(get_mountinfo)

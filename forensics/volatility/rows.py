@@ -48,6 +48,8 @@ def columns(grid: Any) -> list[Column]:
 
 def cell(value: Any) -> Cell:
     """Turn one value into a cell; a value that is not there keeps its reason."""
+    if isinstance(value, Torn):
+        return Absent(value.why)
     if isinstance(value, interfaces.renderers.BaseAbsentValue):
         return Absent(_REASONS.get(type(value), type(value).__name__))
     for kind, turn in _TURNS:
@@ -96,18 +98,58 @@ _TURNS: tuple[tuple[type[Any], Callable[[Any], Cell]], ...] = (
 )
 
 
+class Torn(interfaces.renderers.BaseAbsentValue):  # type: ignore[misc]  # Volatility has no types
+    """What stands where a plugin gave a value of another kind than its column promises, and why."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
 class RowWriter:
-    """The visitor that a grid calls for each row: writes it at once."""
+    """Takes the rows that a plugin makes, and writes each at once.
+
+    Volatility's own way keeps every row in memory, and throws all that follow away at the first value of a wrong kind:
+    a structure that the kernel was changing while the image was taken gives nothing where a name is due (2.28.2,
+    TreeNode._validate_values). Here such a cell is absent, with the reason, and the row is named in `torn`.
+    """
 
     def __init__(self, file: IO[str], item: str, title: str, grid: Any, sources: Sequence[str]) -> None:
+        self._grid = grid
         self._writer = TableWriter(file, item, title, [DEPTH, *columns(grid)], sources)
+        self.torn: list[str] = []  # one line a row
 
-    @property
-    def rows(self) -> int:
-        """Count what was written."""
-        return self._writer.rows
+    def write(self) -> None:
+        """Write all rows; what the plugin raises passes through, after the rows before it."""
+        deepest = 0
+        for level, values in self._grid._generator:  # noqa: SLF001 (populate() is the only other way, see above)
+            depth = min(level, deepest)
+            fitting = self._fit(values)
+            self._writer.row([depth, *(cell(value) for value in fitting)])
+            deepest = depth + 1
 
-    def __call__(self, node: Any, accumulator: None) -> None:
-        """Write one row."""
-        self._writer.row([node.path_depth - 1, *(cell(value) for value in node.values)])
-        return accumulator
+    def _fit(self, values: Sequence[Any]) -> list[Any]:
+        kinds = self._grid.columns
+        if not isinstance(values, Sequence) or len(values) != len(kinds):
+            msg = f"the plugin gave a row that is not of its {len(kinds)} columns"
+            raise TypeError(msg)
+        fitting = [_fit(value, column.type) for value, column in zip(values, kinds, strict=True)]
+        if any(isinstance(value, Torn) for value in fitting):
+            self.torn.append(self._words(fitting))
+        return fitting
+
+    def _words(self, values: Sequence[Any]) -> str:
+        """Name a row: which columns have no value, and what the others say."""
+        names = [column.name for column in self._grid.columns]
+        gone = ", ".join(name for name, value in zip(names, values, strict=True) if isinstance(value, Torn))
+        rest = ", ".join(f"{name} {cell(value)}" for name, value in zip(names, values, strict=True) if _plain(value))
+        return f"row {self._writer.rows + 1} has no {gone}: {rest}"
+
+
+def _fit(value: Any, kind: type[Any]) -> Any:
+    if isinstance(value, (kind, interfaces.renderers.BaseAbsentValue)):
+        return value
+    return Torn("not readable in the image" if value is None else f"not understood: {type(value).__name__}")
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, interfaces.renderers.BaseAbsentValue)

@@ -110,7 +110,7 @@ def test_a_tree_keeps_who_is_below_whom(tmp_path: Path) -> None:
     grid = renderers.TreeGrid([("N", int), ("Word", str)], rows)
     with (tmp_path / "t.jsonl").open("w") as file:
         writer = RowWriter(file, "t", "A tree", grid, ["E0001"])
-        grid.populate(writer, None)
+        writer.write()
     table = tables.read(tmp_path / "t.jsonl")
     assert [(row["TreeDepth"], row["N"]) for row in table] == [(0, 1), (1, 2), (2, 3), (1, 4), (0, 5)]
-    assert (writer.rows, table.sources) == (5, ("E0001",))
+    assert (len(table), table.sources) == (5, ("E0001",))
