@@ -35,6 +35,7 @@ class Case:
         self.ledger = ledger
         self._events: list[Event] = []
         self._exhibits: dict[str, Exhibit] = {}
+        self._disposed: dict[str, int] = {}  # by which entry
         self._offset = 0
         self._checked: dict[str, tuple[int, ...]] = {}
         self.refresh()
@@ -99,6 +100,8 @@ class Case:
             if event.action is Action.EXHIBIT_ENTERED:
                 exhibit = exhibit_of(event)
                 self._exhibits[exhibit.number] = exhibit
+            elif event.action is Action.DISPOSED:
+                self._disposed |= {one.exhibit: event.sequence for one in event.materials}
 
     def events(self) -> tuple[Event, ...]:
         """Give every event on record, in order."""
@@ -109,6 +112,10 @@ class Case:
         """Give every exhibit on record, in the order they were entered."""
         self.refresh()
         return tuple(self._exhibits.values())
+
+    def held(self) -> tuple[Exhibit, ...]:
+        """Give every exhibit that was not disposed of."""
+        return tuple(one for one in self.exhibits() if one.number not in self._disposed)
 
     def exhibit(self, number: str) -> Exhibit:
         """Give one exhibit; CaseError when there is none of this number."""
@@ -124,9 +131,12 @@ class Case:
     def check(self, exhibit: Exhibit) -> None:
         """Compare a file with its record, once a run unless device, inode, size or change time differ since.
 
-        Raises IntegrityError: another digest or size, a symlink, no file, or one that others may read or anyone write.
+        Raises IntegrityError: another digest or size, a symlink, no file, or one that others may read or anyone write;
+        CaseError when it was disposed of.
         """
         where = f"case {self.number}, {exhibit.number}: {exhibit.path}"
+        if exhibit.number in self._disposed:
+            raise CaseError("the exhibit was disposed of", where=where, why=f"entry {self._disposed[exhibit.number]}")
         before = _fingerprint(self.path(exhibit), where)
         if self._checked.get(exhibit.number) == before:
             return

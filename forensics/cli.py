@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forensics import __version__, terminal
-from forensics.commands import cases, checks, demonstration, run
+from forensics.commands import cases, checks, deeds, demonstration, run
 from forensics.errors import ForensicsError, UsageError
 from forensics.lab import cli as lab
 
@@ -39,7 +39,7 @@ def _main(
     """From a suspect Linux host to a report that anyone can check."""
 
 
-for group in (checks.app, cases.app, run.app):
+for group in (checks.app, cases.app, deeds.app, run.app):
     app.add_typer(group)
 app.add_typer(checks.symbols, name="symbols")
 lab.app.command("demo")(demonstration.command)

@@ -46,9 +46,16 @@ class Action(StrEnum):
     CLOCK_WARNING = "clock warning"
     INTEGRITY_LOST = "integrity lost"
     SEALED = "sealed"
+    SIGNED = "signed"
+    TIME_STAMPED = "time stamped"
     VERIFIED = "verified"
+    HANDED_OFF = "handed off"
+    RECEIVED = "received"
     NOTE = "note"
     DEVIATION = "deviation"
+    ACCESSED = "accessed"
+    TRANSFERRED = "transferred"
+    DISPOSED = "disposed"
 
 
 class State(StrEnum):

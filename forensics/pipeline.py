@@ -217,7 +217,7 @@ class Run:
         try:
             settle(self.case)
             find_strangers(self.case)
-            for exhibit in self.case.exhibits():
+            for exhibit in self.case.held():
                 self.case.check(exhibit)
         except IntegrityError as problem:
             self.case.append(Deed(Action.INTEGRITY_LOST, str(problem), self.target, outcome=State.FAILED))

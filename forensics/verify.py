@@ -99,7 +99,8 @@ def verify(folder: Path, head: str = "") -> Result:
     events = _read_ledger(folder / "custody.jsonl", result)  # 1
     if result.entries or events:
         entered = _entered(events, result)
-        _check_exhibits(folder, entered, result)  # 2
+        gone = _disposed(folder, events, entered, result)
+        _check_exhibits(folder, entered, gone, result)  # 2
         _check_seals(folder, events, entered, result)  # 3
         _check_ends(events, result)  # 4
         _check_head(events, head, result)
@@ -209,7 +210,19 @@ def _entered(events: list[Event], result: Result) -> dict[str, Event]:
     return entered
 
 
-def _check_exhibits(folder: Path, entered: dict[str, Event], result: Result) -> None:
+def _disposed(folder: Path, events: list[Event], entered: dict[str, Event], result: Result) -> set[str]:
+    """Tell which exhibits were disposed of and are gone; one that is still there is checked like any other."""
+    gone = set()
+    for event in (one for one in events if one["action"] == "disposed"):
+        for number in (str(one["exhibit"]) for one in event["materials"]):
+            there = number in entered and os.path.lexists(folder / entered[number]["path"])
+            gone |= set() if there else {number}
+            words = "the file is still there" if there else "it cannot be checked any more"
+            result.notes.append(f"line {event['sequence'] + 1}: {_safe(number)} was disposed of; {words}")
+    return gone
+
+
+def _check_exhibits(folder: Path, entered: dict[str, Event], gone: set[str], result: Result) -> None:
     place = folder / "exhibits"
     if place.is_symlink() or not place.is_dir():
         result.add(DAMAGED, "exhibits/", "the folder is missing, or is none")
@@ -221,7 +234,8 @@ def _check_exhibits(folder: Path, entered: dict[str, Event], result: Result) -> 
         else:
             result.add(DAMAGED, f"exhibits/{name}", "nobody entered this file")
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing lets go of the interpreter's lock
-        for problems in pool.map(lambda one: _check_exhibit(folder, *one), entered.items()):
+        here = {number: entry for number, entry in entered.items() if number not in gone}
+        for problems in pool.map(lambda one: _check_exhibit(folder, *one), here.items()):
             result.problems += problems
     result.exhibits, result.size = len(entered), sum(int(one["size"]) for one in entered.values())
 
@@ -290,6 +304,17 @@ def _check_ends(events: list[Event], result: Result) -> None:
         result.add(INCOMPLETE, f"custody.jsonl, line {sequence + 1}", words)
     for sequence, words in changes.items():
         result.notes.append(_safe(f"line {sequence + 1}: put on the target, and not proven gone: {words}"))
+    result.notes += _unanswered(events)
+
+
+def _unanswered(events: list[Event]) -> list[str]:
+    given: dict[int, str] = {}
+    for event in (one for one in events if one["action"] == "transferred"):
+        if event["details"].get("side") == "given":
+            given[event["sequence"]] = str(event["details"].get("to"))
+        else:
+            given.pop(event["details"].get("answers"), None)
+    return [_safe(f"line {at + 1}: handed over, and not acknowledged by {to}") for at, to in given.items()]
 
 
 def _check_head(events: list[Event], head: str, result: Result) -> None:

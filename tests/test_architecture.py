@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"model"},
     {"text", "tables", "progress", "hashing", "tools", "clock"},
     {"events", "provenance", "ledger", "seals", "host", "stage"},
-    {"casefile", "intake", "history", "recorder", "targets", "ssh", "survey", "lime"},
+    {"casefile", "intake", "history", "deeds", "recorder", "targets", "ssh", "survey", "lime"},
     {"engines", "collectors", "isf", "volatility", "blockio", "findings", "rendering", "plan"},
     {"stages"},
     {"pipeline", "course"},

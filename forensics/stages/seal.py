@@ -40,7 +40,7 @@ def seal(desk: Desk, image: MemoryImage | NotAcquired, proof: Proof, live: LiveE
     """
     del image, proof, live  # what there must be before a seal
     case = Case.load(desk.case_folder.parent.parent, desk.case_folder.name)
-    exhibits = case.exhibits()
+    exhibits = case.held()
     broken = []
     with desk.progress.task("hashing every exhibit again", sum(one.size for one in exhibits)) as advance:
         for one in exhibits:
