@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"text", "tables", "progress", "hashing", "tools", "clock"},
     {"events", "provenance", "ledger", "seals", "host", "stage"},
     {"casefile", "intake", "history", "deeds", "recorder", "targets", "ssh", "survey", "lime"},
-    {"engines", "collectors", "isf", "volatility", "blockio", "findings", "rendering", "plan"},
+    {"engines", "collectors", "isf", "volatility", "blockio", "oom", "findings", "rendering", "plan"},
     {"stages"},
     {"pipeline", "course"},
     {"terminal", "doctor", "lab"},
