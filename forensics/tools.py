@@ -43,8 +43,9 @@ NEEDED: Mapping[str, Needed] = {
         Needed("zstd", "zstd", "unpack packages and modules"),
         Needed("dpkg-deb", "dpkg", "unpack kernel headers"),
         Needed("apt-get", "apt", "fetch kernel headers"),
+        Needed("bwrap", "bubblewrap", "build the LiME module in a closed room"),
         Needed("qemu-system-x86_64", "qemu-system-x86", "run the practice target"),
-        Needed("mmdebstrap", "mmdebstrap", "make the practice target"),
+        Needed("mmdebstrap", "mmdebstrap", "compile for other releases; make the practice target"),
         Needed("mke2fs", "e2fsprogs", "make the practice target's disk", ("-V",)),
         Needed("pdfsig", "poppler-utils", "check a signed report by another hand", ("-v",)),
     )

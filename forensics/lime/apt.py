@@ -8,10 +8,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forensics.lime.packages import (
@@ -24,6 +25,7 @@ from forensics.lime.packages import (
     stanzas,
 )
 
+_DISTRIBUTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _KEYRINGS = Path("/usr/share/keyrings")
 
 
@@ -40,6 +42,10 @@ class Archive:
     uri: str
     suites: tuple[str, ...]
     keyring: Path | None = None
+
+    def only(self, suites: Sequence[str]) -> Archive:
+        """Give the same archive with those of its suites alone that are named."""
+        return replace(self, suites=tuple(one for one in self.suites if one in suites))
 
     def deb822(self) -> str:
         """Write it as apt reads it (sources.list(5))."""
@@ -170,7 +176,8 @@ def _suites(label: str, suites: Sequence[str]) -> tuple[str, ...]:
 
 
 def _keyring(distribution: str) -> Path | None:
-    return next((path for path in sorted(_KEYRINGS.glob(f"{distribution}-archive-keyring.*"))), None)
+    names = f"{distribution}-archive-keyring.*" if _DISTRIBUTION.fullmatch(distribution) else ""
+    return next((path for path in sorted(_KEYRINGS.glob(names))), None) if names else None
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from pathlib import Path
 from forensics.errors import StageFailed
 from forensics.lime.headers import Headers
 from forensics.lime.packages import Package, PackageSource, PackageUnavailable, newest_first, unpack
+from forensics.lime.room import Room
 
 PACKAGE = "lime-forensics-dkms"
-SECONDS = 600
 _LIBRARY = re.compile(r"version `(\S+)' not found")
-_CLEAN = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "KBUILD_BUILD_USER": "forensics"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +64,39 @@ def packaged(sources: Sequence[PackageSource], work: Path) -> Iterator[LimeSourc
         yield LimeSource(found, package.version.rpartition("-")[0] or package.version, package)
 
 
-def compile_module(source: LimeSource, headers: Headers, release: str) -> Compiled:
+def compile_module(source: LimeSource, headers: Headers, release: str, room: Room, work: Path) -> Compiled:
     """Build LiME with its own Makefile, in a copy; what make said is kept, and the module is left in that copy.
 
     The kernel's build system takes no blank or colon in a path, so the copy is made where there is none.
     """
-    place = Path(tempfile.mkdtemp(prefix="lime-", dir=_plain(headers.tree.parent)))
+    place = Path(tempfile.mkdtemp(prefix="lime-", dir=_plain(work)))
     copy = place / "lime"
     shutil.copytree(source.folder, copy)
-    compiler = _compiler(headers)
+    compiler = _compiler(headers, room)
     command = ("make", f"KVER={release}", f"KDIR={headers.tree}", f"CC={compiler}")
-    done = _call(command, copy)
-    output = done.stdout + done.stderr
-    made = next((path for path in (copy / f"lime-{release}.ko", copy / "lime.ko") if path.is_file()), None)
+    done = room.run(command, copy, headers.places)
+    made = next((path for path in (copy / f"lime-{release}.ko", copy / "lime.ko") if _plain_file(path)), None)
+    said = room.run((compiler, "--version"), copy).stdout.partition("\n")[0]
     if done.returncode != 0 or made is None:
-        return Compiled(None, command, _said(compiler), output, _why(output, headers))
-    return Compiled(made, command, _said(compiler), output)
+        return Compiled(None, command, said, done.stdout, _why(done.stdout, headers, room))
+    return Compiled(made, command, said, done.stdout)
 
 
-def _compiler(headers: Headers) -> str:
-    """Choose the compiler that the kernel was built with where it is here, else this machine's own."""
-    return headers.compiler if headers.compiler and shutil.which(headers.compiler, path=_CLEAN["PATH"]) else "gcc"
+def _compiler(headers: Headers, room: Room) -> str:
+    """Choose the compiler that the kernel was built with where the room has it, else the room's usual one."""
+    return headers.compiler if headers.compiler and room.has(headers.compiler) else "gcc"
 
 
-def _said(compiler: str) -> str:
-    done = _call((compiler, "--version"), Path("/"))
-    return (done.stdout or done.stderr).partition("\n")[0]
+def _plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
-def _why(output: str, headers: Headers) -> str:
+def _why(output: str, headers: Headers, room: Room) -> str:
     library = _LIBRARY.search(output)
     if library:
-        return f"the kernel's build programs (linux-kbuild) need {library[1]}; this machine's C library has it not"
+        return (
+            f"the kernel's build programs (linux-kbuild) need {library[1]}; the C library of {room.origin} has it not"
+        )
     told = [line.strip() for line in output.splitlines() if "error" in line.lower() or "not found" in line.lower()]
     asked = f" (the kernel asks for {headers.compiler})" if headers.compiler else ""
     return f"make failed{asked}: {told[0] if told else output.strip()[-300:] or 'it said nothing'}"
@@ -114,22 +113,3 @@ def _version(folder: Path) -> str:
 
 def _plain(folder: Path) -> Path:
     return folder if re.fullmatch(r"[\w./+~-]+", str(folder)) else Path(tempfile.gettempdir())
-
-
-def _call(argv: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            argv,
-            cwd=folder,
-            env=_CLEAN,
-            check=False,
-            capture_output=True,
-            text=True,
-            errors="backslashreplace",
-            timeout=SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError:
-        return subprocess.CompletedProcess(argv, 127, "", f"{argv[0]}: not found on this machine")
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(argv, 124, "", f"{argv[0]} did not end within {SECONDS} seconds")

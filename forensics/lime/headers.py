@@ -29,6 +29,12 @@ class Headers:
     tree: Path
     origin: str  # in words
     packages: tuple[Package, ...] = ()
+    places: tuple[Path, ...] = ()  # what has to be seen to build in it
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Name the packages that its build programs need beside the kernel's own; () when nothing tells."""
+        return tuple(sorted({name for one in self.packages for name in one.depends if not name.startswith("linux-")}))
 
     @property
     def compiler(self) -> str:
@@ -60,14 +66,14 @@ def given(folder: Path, release: str, work: Path) -> Headers:
             why=f"they are for {found or 'no release that they name'}, the target runs {release}",
             remedy="give headers of exactly that release, or leave --headers out",
         )
-    return Headers(relocated(tree, folder, work), f"given: {folder}")
+    return Headers(relocated(tree, folder, work), f"given: {folder}", places=(folder.resolve(), work))
 
 
 def installed(release: str) -> Headers | None:
     """Take headers that are installed on this machine."""
     for path in (Path("/lib/modules") / release / "build", Path("/usr/src") / f"linux-headers-{release}"):
         if path.is_dir() and release_of(path) == release:
-            return Headers(path.resolve(), f"installed on this machine: {path}")
+            return Headers(path.resolve(), f"installed on this machine: {path}", places=(path.resolve(),))
     return None
 
 
@@ -86,7 +92,7 @@ def packaged(source: PackageSource, release: str, built: str, work: Path) -> Hea
     for package in chosen:
         unpack(source.fetch(package, downloads), root)
     tree = root / "usr/src" / f"linux-headers-{release}"
-    return Headers(relocated(tree, root, work), "the distribution's packages", chosen)
+    return Headers(relocated(tree, root, work), "the distribution's packages", chosen, (work,))
 
 
 def wanted(release: str) -> str:

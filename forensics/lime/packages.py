@@ -81,6 +81,10 @@ class FolderSource:
         """Give every version it has, the newest first."""
         return newest_first(package for package in self._index if package.name == name)
 
+    def all(self) -> tuple[Package, ...]:
+        """Give every package in the folder, by file name."""
+        return tuple(self._index)
+
     def fetch(self, package: Package, into: Path) -> Path:
         """Copy the package's file."""
         found = self._index.get(package)

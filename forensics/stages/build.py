@@ -11,19 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forensics.errors import ForensicsError
-from forensics.lime import apt, compiling, kmod, profiles
+from forensics.lime import apt, compiling, kmod, profiles, trees
 from forensics.lime import headers as kernel_headers
 from forensics.lime.apt import AptSource
 from forensics.lime.compiling import Compiled, LimeSource
 from forensics.lime.headers import Headers
-from forensics.lime.packages import FolderSource, Package, PackageSource
+from forensics.lime.packages import FolderSource, Package, PackageSource, PackageUnavailable
 from forensics.lime.profiles import KeptModule
+from forensics.lime.room import Room, confined
+from forensics.lime.trees import Wanted
 from forensics.model import JSON, Draft, Facts, LimeModule, NotBuilt, Outcome, Result, Role
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "lime"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LATEST = "sid"  # where Debian has the newest LiME
+_SUITE = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,20 @@ class _Log:
 
     lines: list[str] = field(default_factory=list)
 
+    lacking: list[str] = field(default_factory=list)  # places to compile in that could not be had
+
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What a module is made of, and where."""
+
+    facts: Facts
+    headers: Headers
+    sources: tuple[LimeSource, ...]
+    work: Path
 
 
 def load_module(entered: Entered) -> LimeModule | NotBuilt:
@@ -97,29 +112,62 @@ def _make(desk: Desk, facts: Facts, settings: BuildSettings, log: _Log, work: Pa
     headers = _headers(facts, settings, sources, work)
     log.say(f"headers: {headers.origin}")
     log.lines += [f"  {package}" for package in headers.packages]
-    return _compile(desk, facts, headers, _lime_sources(settings, sources, work), log)
+    bench = _Bench(facts, headers, tuple(_lime_sources(settings, sources, work)), work)
+    return _compile(desk, bench, _rooms(desk, bench, sources, log), log)
 
 
-def _compile(desk: Desk, facts: Facts, headers: Headers, sources: Iterator[LimeSource], log: _Log) -> KeptModule:
+def _compile(desk: Desk, bench: _Bench, rooms: Iterator[Room], log: _Log) -> KeptModule:
+    """Try each room with each source of LiME, the best first."""
     failures = []
-    for source in sources:
-        desk.progress.say(f"Compiling LiME {source.version} for {facts.release}")
+    walls = "in a room without network, home or environment" if confined() else "in the open: there is no bubblewrap"
+    log.say(f"compiled {walls}")
+    if not bench.sources:
+        raise _not_built(f"no source of LiME ({compiling.PACKAGE}) could be had", "give one: --lime-source DIR")
+    for room, source in ((room, source) for room in rooms for source in bench.sources):
+        desk.progress.say(f"Compiling LiME {source.version} for {bench.facts.release} with {room.origin}")
         log.say(f"LiME {source.version}: {source.package or source.folder}")
-        compiled = compiling.compile_module(source, headers, facts.release)
+        compiled = compiling.compile_module(source, bench.headers, bench.facts.release, room, bench.work)
         log.lines += [f"compiler: {compiled.compiler}", f"$ {' '.join(compiled.command)}", compiled.output.rstrip()]
         if compiled.module:
-            return KeptModule(compiled.module, source.version, _origin(headers, source, compiled))
-        failures.append(f"LiME {source.version}: {compiled.why}")
+            return KeptModule(compiled.module, source.version, _origin(bench.headers, source, compiled, room))
+        failures.append(f"LiME {source.version} with {room.origin}: {compiled.why}")
         log.say(f"did not compile: {compiled.why}")
-    raise _not_built(
-        "; ".join(failures) or f"no source of LiME ({compiling.PACKAGE}) could be had",
-        _what_to_do(headers) if failures else "give LiME's source: --lime-source DIR",
-    )
+    raise _not_built("; ".join([*failures, *log.lacking]), _what_to_do(bench.headers))
 
 
 def _what_to_do(headers: Headers) -> str:
     asked = f"work where the kernel's own compiler is installed ({headers.compiler}), or " if headers.compiler else ""
     return f"{asked}give a source of LiME that compiles: --lime-source DIR; see build.txt"
+
+
+def _rooms(desk: Desk, bench: _Bench, sources: Sequence[PackageSource], log: _Log) -> Iterator[Room]:
+    """Give the places to compile in: where the kernel's own compiler is here, this machine, else its release's tree."""
+    asked, here = bench.headers.compiler, Room()
+    fits = not asked or here.has(asked)
+    if fits:
+        yield here
+    try:
+        yield _tree(desk, bench, sources, log)
+    except ForensicsError as problem:
+        log.lacking.append(str(problem))
+        log.say(f"no tree of the target's own release: {problem}")
+    if not fits:
+        yield here
+
+
+def _tree(desk: Desk, bench: _Bench, sources: Sequence[PackageSource], log: _Log) -> Room:
+    facts = bench.facts
+    suite, compiler = facts.distribution_codename, bench.headers.compiler or "gcc"
+    if not _SUITE.fullmatch(suite):
+        raise PackageUnavailable("the target does not tell which release of its distribution it is")
+    desk.progress.say(f"Fetching the programs of {suite} with {compiler} (once for this release, a minute or so)")
+    archives = [one for source in sources if isinstance(source, AptSource) for one in source.archives]
+    architecture = _ARCHITECTURES.get(facts.machine, facts.machine)
+    wanted = Wanted(facts.distribution, suite, architecture, compiler, bench.headers.needs)
+    room = trees.bootstrap(wanted, archives)
+    log.say(f"programs of {room.origin}:")
+    log.lines += [f"  {package}" for package in room.packages]
+    return room
 
 
 def _sources(facts: Facts, settings: BuildSettings) -> list[PackageSource]:
@@ -131,7 +179,7 @@ def _sources(facts: Facts, settings: BuildSettings) -> list[PackageSource]:
     elif settings.package_source:
         archive = apt.given_archive(settings.package_source, facts.distribution, suites[:1])
         found.append(AptSource((archive,), architecture))
-    if re.fullmatch(r"[a-z][a-z0-9]{0,31}", facts.distribution_codename):
+    if _SUITE.fullmatch(facts.distribution_codename):
         archives = apt.configured_archives(facts.distribution, suites)
         found.append(AptSource(archives, architecture))
     return found
@@ -162,10 +210,11 @@ def _lime_sources(settings: BuildSettings, sources: Sequence[PackageSource], wor
     return compiling.packaged(sources, work)
 
 
-def _origin(headers: Headers, source: LimeSource, compiled: Compiled) -> tuple[str, ...]:
-    packages: list[Package] = [*headers.packages, *([source.package] if source.package else [])]
+def _origin(headers: Headers, source: LimeSource, compiled: Compiled, room: Room) -> tuple[str, ...]:
+    packages: list[Package] = [*headers.packages, *([source.package] if source.package else []), *room.packages]
     named = [f"LiME {source.version}: {source.package.name if source.package else source.folder}"]
-    return (f"headers: {headers.origin}", *named, f"compiler: {compiled.compiler}", *map(str, packages))
+    compiler = f"compiler: {compiled.compiler}, of {room.origin}"
+    return (f"headers: {headers.origin}", *named, compiler, *map(str, packages))
 
 
 def _refuse_mismatch(module: kmod.KernelModule, facts: Facts) -> None:
