@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forensics import __version__, terminal
 from forensics.commands import cases, checks, deeds, demonstration, run
-from forensics.errors import ForensicsError, UsageError
+from forensics.errors import ForensicsError, StageFailed, UsageError
 from forensics.lab import cli as lab
 
 INTERRUPTED = 130
@@ -63,6 +65,15 @@ def _run(words: list[str]) -> int:
     except ForensicsError as problem:
         terminal.error(problem, as_json="--json" in words)
         return problem.exit_code
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ForensicsError.exit_code
+    except OSError as problem:
+        terminal.error(StageFailed.of(problem, Path.cwd()), as_json="--json" in words)
+        return StageFailed.exit_code
+    except Exception as problem:  # noqa: BLE001 - shown whole, without the control characters that evidence may hold
+        terminal.fault(problem)
+        return ForensicsError.exit_code
     return code if isinstance(code, int) else 0
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics import pipeline
+from forensics import locks
 from forensics.casefile import Case
 from forensics.errors import ForensicsError, UsageError
 from forensics.events import Action
-from forensics.host import Host
+from forensics.host import Gone, Host
 from forensics.model import Exhibit, Facts, Preflight, Proof, Target, Verdict
 from forensics.pipeline import Run, Step
 from forensics.plan import Plan
@@ -40,6 +40,7 @@ class Order:
     engine: str = "auto"
     until: str = ""
     new_attempt: str = ""
+    target_gone: str = ""
     headers: Path | None = None
     lime_source: Path | None = None
     package_source: str | None = None
@@ -78,8 +79,9 @@ def work(case: Case, target: Target, secrets: Secrets, order: Order, progress: P
     until = order.until
     if until and until not in STAGES:
         raise UsageError(f"there is no stage named {order.until}", remedy=f"name one of {', '.join(STAGES)}")
-    case.require_open()
-    with pipeline.worker(case, target.label):
+    if order.new_attempt and order.target_gone:
+        raise UsageError("a target that is gone cannot be touched again", remedy="say one of the two")
+    with locks.worker(case, target.label):
         recorder = LedgerRecorder(case, target.label)
         run = Run(case, recorder, progress, order.new_attempt)
         if target.host_key and not _accepted(case, target):
@@ -115,20 +117,26 @@ class _Course:
 
     def _stages(self) -> None:
         run, host, order = self._run, self._host, self._order
+        if order.target_gone and not run.finished(survey):
+            raise UsageError(
+                "the target was never surveyed, so there is nothing to go on with", remedy="forensics close"
+            )
         facts = run.step(survey, host)
         self._surveyed(facts)
+        asked = self._asked()
         profiles = (order.root / "profiles").absolute()
         sources = BuildSettings(profiles, order.headers, order.lime_source, order.package_source)
         module = run.step(build, facts, sources)
         self._passed(build.name)
         table = run.step(make_symbols, facts)
         self._passed(make_symbols.name)
-        image = run.step(acquire, host, facts, module, AcquireSettings(order.engine))
+        image = run.step(acquire, asked, facts, module, AcquireSettings(order.engine))
         self._passed(acquire.name)
-        proof = run.step(prove, host, image, table, facts)
+        proof = run.step(prove, asked, image, table, facts)
         self._proven(proof)
-        live = run.step(collect, host, facts, order.plan.collection)
-        clear(host, self._recorder, self._progress)
+        live = run.step(collect, asked, facts, order.plan.collection)
+        if asked is host:
+            clear(host, self._recorder, self._progress)
         self._passed(collect.name)
         self._host.close()
         run.step(seal, image, proof, live)
@@ -139,6 +147,15 @@ class _Course:
         self._passed(interpret.name)
         self._report = run.step(report, ReportSettings(last_deed(run.case))).exhibits
         self._passed(report.name)
+
+    def _asked(self) -> Host | Gone:
+        """Give what the stages behind the survey ask: the host, or that it is gone."""
+        if not self._order.target_gone:
+            return self._host
+        gone = Gone(self._order.target_gone)
+        self._run.give_up(gone)
+        self._progress.say(f"{gone.words}; what was not asked is not run")
+        return gone
 
     def _surveyed(self, facts: Facts) -> None:
         self._preflight = facts.preflight
@@ -203,11 +220,10 @@ def last_deed(case: Case) -> int:
 
 def render(case: Case, progress: Progress) -> tuple[Exhibit, ...]:
     """Render the report of a case again, as of its last entry."""
-    case.require_open()
     labels = dict.fromkeys(one.target for one in case.events() if one.target)
     if not labels:
         raise ForensicsError("there is nothing to report", where=f"case {case.number}", remedy="forensics run it first")
     label = list(labels)[-1]
-    with pipeline.worker(case, label):
+    with locks.worker(case, label):
         run = Run(case, LedgerRecorder(case, label), progress)
         return run.step(report, ReportSettings(last_deed(case))).exhibits

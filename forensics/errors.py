@@ -21,6 +21,9 @@ Programmers' errors are Python's own exceptions, and crash.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 class ForensicsError(Exception):
     """Something that the analyst must know: what happened, where, why, and what to do about it."""
@@ -76,6 +79,17 @@ class CommandFailed(TargetError):
 
 class StageFailed(ForensicsError):
     """A stage could not do its work."""
+
+    @classmethod
+    def of(cls, problem: OSError, where: Path) -> StageFailed:
+        """Say what this machine's own system refused: a full disk, a volume that is read-only, no permission."""
+        named = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else str(where)
+        return cls(
+            "this machine refused what the work needs",
+            where=named,
+            why=problem.strerror or str(problem),
+            remedy="see to the volume (room, permissions), and run again",
+        )
 
 
 class SymbolsError(StageFailed):

@@ -25,6 +25,7 @@ class Pass:
     stage: str
     attempt: int
     key: str  # digest of materials, settings and, for stages without a host, of our code
+    settings: Mapping[str, JSON]
     boot_id: str
     release: str
     starts: tuple[Event, ...]
@@ -51,6 +52,7 @@ def last_pass(events: Iterable[Event], target: str, stage: str) -> Pass | None:
         stage,
         first.attempt,
         str(first.details["key"]),
+        _mapping(first.details["settings"]),
         str(first.details["boot_id"]),
         str(first.details["release"]),
         tuple(event for event in starts if event.sequence >= first.sequence),
@@ -58,6 +60,10 @@ def last_pass(events: Iterable[Event], target: str, stage: str) -> Pass | None:
         tuple(result_of(event) for event in since if event.action is Action.ITEM_ENDED),
         ends[-1] if ends else None,
     )
+
+
+def _mapping(value: JSON) -> Mapping[str, JSON]:
+    return value if isinstance(value, dict) else {}
 
 
 def _whole(events: list[Event], start: int) -> tuple[Exhibit, ...]:

@@ -52,6 +52,18 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """In the place of a host: the target can be asked no more, as the analyst says."""
+
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """The reason as a result gives it."""
+        return f"the target could be asked no more: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Something that is put on the target, with the commands that take it away and that prove it is gone.
 

@@ -14,21 +14,19 @@ Only this loop and the host's recorder write to the ledger.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from forensics import history
 from forensics.casefile import Case, deviation, things
-from forensics.errors import CaseError, ForensicsError, IntegrityError, Refused
+from forensics.errors import ForensicsError, IntegrityError, Refused, StageFailed
 from forensics.events import Action, Deed, Event, State, Thing
 from forensics.history import Pass
-from forensics.host import Host, Identity
+from forensics.host import Gone, Host, Identity
 from forensics.intake import Place, enter, find_strangers, settle, slug
 from forensics.model import JSON, Draft, Exhibit, Outcome, Result, Role
 from forensics.progress import Progress
@@ -76,8 +74,11 @@ class Run:
         before = history.last_pass(self.case.events(), self.target, stage.name)
         if before is not None and self._stands(stage, before, key):  # 1
             return self._keep(stage, before)
+        if before is not None and host is not None:
+            self._require_same(stage, before, settings)
         identity = self._met(stage.name, host) if host is not None else Identity("", "")  # 2
-        resumed = before if before is not None and self._resumes(before, key) else None
+        gone = stage.touches_target and host is None
+        resumed = before if before is not None and self._resumes(before, before.key if gone else key) else None
         details: dict[str, JSON] = {
             "key": key,
             "settings": settings,
@@ -125,17 +126,32 @@ class Run:
         self.steps.append(Step(stage.name, "kept", _short(before.results)))
         return stage.gives(Entered(before.exhibits, before.results, self.case.folder))
 
+    def _require_same(self, stage: Stage[Any, Any], before: Pass, settings: Mapping[str, JSON]) -> None:
+        """Refuse to ask the target again, with other settings, for what it gave before the stage was ended."""
+        given = [one.item for one in before.results if one.outcome is not Outcome.FAILED]
+        if before.finished or before.attempt != self.attempt or not given or before.settings == settings:
+            return
+        raise Refused(
+            "a stage that was ended halfway would ask the target again for what it gave already",
+            where=f"{self.target}, {stage.name}",
+            why=f"its settings are others now; given before: {', '.join(given)}",
+            remedy="run again with the settings of before, or with --new-attempt REASON",
+        )
+
     def _resumes(self, before: Pass, key: str) -> bool:
         return not before.finished and before.attempt == self.attempt and before.key == key
 
     def _met(self, stage: str, host: Host) -> Identity:
         """Read which boot answers; a target that is not reached, or is refused, is on record though nothing began."""
+        self._recorder.stage = stage
         try:
             return self._identity(host)
         except ForensicsError as problem:
             state = State.REFUSED if isinstance(problem, Refused) else State.FAILED
             self._append(Action.STAGE_ENDED, stage, state, reason=str(problem))
             raise
+        finally:
+            self._recorder.stage = ""
 
     def _identity(self, host: Host) -> Identity:
         found = host.identity()
@@ -160,9 +176,9 @@ class Run:
     def _work(self, stage: Stage[Any, Any], desk: Desk, args: Any, kwargs: Mapping[str, Any], place: Place) -> None:
         """Run a stage (3), and enter what it gives as it comes (4); its end is recorded when it breaks."""
         self._recorder.stage = stage.name
-        desk.work.mkdir(mode=0o700)
         try:
-            with closing(_generator(stage.work(desk, *args, **kwargs))) as given:
+            desk.work.mkdir(mode=0o700)
+            with closing(cast("Generator[Draft | Result]", stage.work(desk, *args, **kwargs))) as given:
                 for one in given:
                     self._take(one, stage.name, place)
         except KeyboardInterrupt:
@@ -176,6 +192,10 @@ class Run:
             state = State.REFUSED if isinstance(problem, Refused) else State.FAILED
             self._broke(stage.name, state, str(problem))
             raise
+        except OSError as problem:
+            failed = StageFailed.of(problem, desk.work)
+            self._broke(stage.name, State.FAILED, str(failed))
+            raise failed from problem
         except Exception as problem:
             self._broke(stage.name, State.FAILED, f"{type(problem).__name__}: a fault of this program")
             raise
@@ -207,7 +227,7 @@ class Run:
         left = history.dangling(self.case.events(), self.target)
         try:
             if left:
-                self._salvage(left[-1].sequence, stage, left[-1].attempt)
+                self._salvage(left[-1])
             self._append(Action.STAGE_ENDED, stage, state, reason=reason)
         except ForensicsError as problem:
             self._progress.say(f"the ledger could not be written: {problem}")
@@ -223,15 +243,15 @@ class Run:
             self.case.append(Deed(Action.INTEGRITY_LOST, str(problem), self.target, outcome=State.FAILED))
             raise
         for start in history.dangling(self.case.events(), self.target):
-            self._salvage(start.sequence, start.stage, start.attempt)
+            self._salvage(start)
             words = "the worker was ended before the stage was"
             deed = Deed(Action.STAGE_ENDED, words, self.target, start.stage, start.attempt, outcome=State.INTERRUPTED)
             self.case.append(deed)
             self._progress.say(f"{start.stage}: an earlier attempt was interrupted; it is on record")
 
-    def _salvage(self, sequence: int, stage: str, attempt: int) -> None:
+    def _salvage(self, start: Event) -> None:
         """Enter what has value of a broken stage's files, and list the rest as debris."""
-        folder = self._folder(stage, sequence)
+        folder = self._folder(start.stage, start.sequence)
         left = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         debris: list[JSON] = []
         for path in left:
@@ -239,17 +259,31 @@ class Run:
             if kind and path.stat().st_size:
                 words = "Memory image of an acquisition that was ended; partial"
                 draft = Draft(path, Role.EVIDENCE, kind, words, name="memory-partial.lime", facts={"ended_well": False})
-                enter(self.case, draft, Place(self.target, stage, attempt))
+                origin = {name: start.details[name] for name in ("boot_id", "release") if start.details[name]}
+                enter(self.case, draft, Place(self.target, start.stage, start.attempt, origin))
             else:
                 debris.append({"path": str(path.relative_to(self.case.folder)), "size": path.stat().st_size})
         if debris:
-            self._append(Action.DEBRIS_LISTED, stage, None, details={"files": debris})
+            self._append(Action.DEBRIS_LISTED, start.stage, None, details={"files": debris})
         elif folder.is_dir():
             shutil.rmtree(folder)  # nothing is in it
 
     def _folder(self, stage: str, start: int) -> Path:
         """Tell where a stage works: a folder of its own for every start, by the start's sequence number."""
         return self.case.folder / "work" / f"{slug(self.target)}-{stage}-{start}"
+
+    def finished(self, stage: Stage[Any, Any]) -> bool:
+        """Tell whether a stage stands as finished in this attempt, so that it would touch nothing."""
+        before = history.last_pass(self.case.events(), self.target, stage.name)
+        return before is not None and before.finished and before.attempt == self.attempt
+
+    def give_up(self, gone: Gone) -> None:
+        """Put on record that the target can be asked no more, and that the case goes on without it."""
+        deviations = [one for one in self.case.events() if one.action is Action.DEVIATION and one.target == self.target]
+        if not deviations or (deviations[-1].attempt, deviations[-1].reason) != (self.attempt, gone.reason):
+            words = deviation(self.case, gone.words)
+            deed = Deed(Action.DEVIATION, gone.reason, self.target, attempt=self.attempt, deviation=words)
+            self.case.append(deed)
 
     def _open_attempt(self, reason: str) -> None:
         self.attempt += 1
@@ -274,29 +308,6 @@ class Run:
                 things(materials), products, outcome, details or {},
             )
         )  # fmt: skip
-
-
-@contextmanager
-def worker(case: Case, target: str) -> Iterator[None]:
-    """Be the only one who works on a target of a case; CaseError when someone else does."""
-    path = case.folder / "work" / f"{slug(target)}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CaseError(
-                f"another run works on {target} already",
-                where=f"case {case.number}",
-                remedy="wait until it has ended, or interrupt it",
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _generator(work: Any) -> Any:
-    return work
 
 
 def _host(given: tuple[object, ...]) -> Host | None:

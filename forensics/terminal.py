@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -126,3 +127,10 @@ def error(problem: ForensicsError, *, as_json: bool) -> None:
         for number, part in enumerate(words.splitlines()):
             label = name if number == 0 else ""
             console.print(f"[dim]{label:>5}[/dim]  {escape(show(part))}", soft_wrap=True)
+
+
+def fault(problem: Exception) -> None:
+    """Print what Python says of a fault of this program to standard error, as `text.show` shows it."""
+    for part in "".join(traceback.format_exception(problem)).splitlines():
+        sys.stderr.write(show(part) + "\n")
+    sys.stderr.write("This is a fault of this program. The ledger tells how far the case came; run again to go on.\n")

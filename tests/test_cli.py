@@ -45,6 +45,27 @@ def test_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
     assert "forensics open" in done.stdout
 
 
+def test_a_damaged_case_is_listed_as_such_among_the_others(opened: Path) -> None:
+    assert run(opened, "open", "2026-0001", *OPENING).returncode == 0
+    ledger = opened / "cases" / "2026-0001" / "custody.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"Ada", b"Ida", 1))
+    done = run(opened, "list")
+    assert done.returncode == 4
+    assert "DAMAGED" in done.stdout
+    assert "2026-0042" in done.stdout
+    listed = json.loads(run(opened, "list", "--json").stdout)
+    assert [one["number"] for one in listed] == ["2026-0001", "2026-0042"]
+    assert listed[0]["damaged"] is True
+
+
+def test_what_this_machine_refuses_is_said_in_words(opened: Path) -> None:
+    (opened / "cases" / "2026-0042" / "work").rmdir()
+    done = run(opened, "close", "2026-0042", "--reason", "done")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "No such file or directory" in done.stderr
+
+
 def test_a_case_is_not_opened_twice(opened: Path) -> None:
     done = run(opened, "open", "2026-0042", *OPENING)
     assert done.returncode == 1

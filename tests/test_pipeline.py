@@ -11,8 +11,10 @@ import pytest
 from forensics.casefile import LEDGER, Case
 from forensics.errors import CaseError, IntegrityError, Refused, StageFailed
 from forensics.events import Action, Event, State
+from forensics.host import Gone
+from forensics.locks import idle, worker
 from forensics.model import Draft, Outcome, Result
-from forensics.pipeline import Run, worker
+from forensics.pipeline import Run
 from forensics.progress import Silent
 from forensics.recorder import LedgerRecorder
 from forensics.stage import Desk, Entered, stage
@@ -30,7 +32,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def order(root: Path, **what: str) -> None:
-    for name in ("kill", "fail", "break", "interrupt", "damage"):
+    for name in ("kill", "fail", "break", "refuse", "interrupt", "damage"):
         (root / name).unlink(missing_ok=True)
     for name, item in what.items():
         (root / name).write_text(item)
@@ -73,7 +75,7 @@ def test_every_stage_leaves_its_start_its_exhibits_its_items_and_its_end(root: P
     assert start.details["boot_id"] == "boot-1"
     assert [one.outcome for one in done.live.results] == [Outcome.DONE, Outcome.DONE, Outcome.ABSENT]
     assert [one.short for one in done.run.steps if one.stage == "collect"] == [("lynis: absent, not installed",)]
-    assert [one.name for one in (root / "cases" / "2026-0001" / "work").iterdir()] == ["web01.lock"]
+    assert sorted(one.name for one in (root / "cases" / "2026-0001" / "work").iterdir()) == [".case.lock", "web01.lock"]
     sound(root)
 
 
@@ -143,6 +145,7 @@ def test_part_of_an_image_is_entered_and_other_debris_listed(root: Path) -> None
     [
         ("fail", StageFailed, State.FAILED),
         ("break", ZeroDivisionError, State.FAILED),
+        ("refuse", StageFailed, State.FAILED),
         ("interrupt", KeyboardInterrupt, State.INTERRUPTED),
         ("damage", IntegrityError, State.FAILED),
     ],
@@ -156,7 +159,9 @@ def test_a_stage_that_breaks_says_how_and_is_taken_up_again(
     (end,) = ends(root, "collect")
     assert end.outcome is outcome
     assert end.reason
-    if error is StageFailed:
+    if what == "refuse":
+        assert "where: /mnt/evidence; why: Read-only file system" in end.reason
+    if what == "fail":
         assert end.reason == "it did not work; where: sockets; why: it was told to fail; do: try again"
     if error is ZeroDivisionError:
         assert "ZeroDivisionError" in end.reason
@@ -201,6 +206,54 @@ def test_other_settings_do_not_touch_the_target_again_but_make_again_what_is_der
     assert [one.item for one in done.live.results] == ["processes", "sockets", "lynis"]
     assert [one.item for one in done.analysis.results] == ["processes", "sockets"]
     assert any("--new-attempt" in one for one in done.words)
+
+
+def test_a_stage_that_was_ended_halfway_does_not_ask_again_with_other_settings(root: Path) -> None:
+    order(root, fail="sockets")
+    with pytest.raises(StageFailed):
+        work(root)
+    order(root)
+    before = touched(root)
+    with pytest.raises(Refused, match="processes") as caught:
+        work(root, choice=Choice(("processes", "lynis")))
+    assert caught.value.exit_code == 7
+    assert touched(root) == before
+    work(root)
+    assert touched(root).count("processes") == 1
+    sound(root)
+
+
+def test_a_case_goes_on_without_a_target_that_is_gone_and_keeps_what_came_before(root: Path) -> None:
+    order(root, fail="sockets")
+    with pytest.raises(StageFailed):
+        work(root)
+    order(root)
+    before = touched(root)
+    for _ in range(2):
+        done = work(root, gone=Gone("its disk was wiped"))
+    assert touched(root) == before
+    assert {one.item: one.outcome for one in done.live.results} == {
+        "processes": Outcome.DONE,
+        "sockets": Outcome.NOT_RUN,
+        "lynis": Outcome.NOT_RUN,
+    }
+    assert "its disk was wiped" in done.live.results[-1].reason
+    (deviation,) = [one for one in case_of(root).events() if one.action is Action.DEVIATION]
+    assert deviation.deviation
+    assert deviation.reason == "its disk was wiped"
+    sound(root)
+
+
+def test_a_case_is_not_closed_under_a_run_nor_worked_while_it_is_closed(root: Path) -> None:
+    case = case_of(root)
+    with worker(case, "web01"), pytest.raises(CaseError, match="a run works on the case"), idle(case):
+        pass
+    with idle(case), pytest.raises(CaseError, match="being closed"):
+        work(root)
+    with idle(case):
+        case.close("done")
+    with pytest.raises(CaseError, match="closed"):
+        work(root)
 
 
 def test_one_changed_byte_in_an_exhibit_or_a_line_stops_the_run(root: Path) -> None:

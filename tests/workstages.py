@@ -6,6 +6,7 @@ killed), `fail` (an item at which the stage fails), `touched` (a line for each t
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,9 +17,10 @@ from pathlib import Path
 
 from forensics.casefile import Case
 from forensics.errors import ForensicsError, IntegrityError, StageFailed
-from forensics.host import Change, Channel, Completed, Host, Identity, Limits, Stream
+from forensics.host import Change, Channel, Completed, Gone, Host, Identity, Limits, Stream
+from forensics.locks import worker
 from forensics.model import Draft, Exhibit, Outcome, Result, Role
-from forensics.pipeline import Run, worker
+from forensics.pipeline import Run
 from forensics.progress import Silent
 from forensics.recorder import LedgerRecorder
 from forensics.stage import Desk, Entered, stage
@@ -58,6 +60,8 @@ def hit(item: str) -> None:
         raise StageFailed("it did not work", where=item, why="it was told to fail", remedy="try again")
     if control("break") == item:
         raise ZeroDivisionError
+    if control("refuse") == item:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/mnt/evidence")
     if control("interrupt") == item:
         raise KeyboardInterrupt
     if control("damage") == item:
@@ -96,9 +100,12 @@ def acquire(desk: Desk, host: Host, facts: Made) -> Iterator[Draft | Result]:
 
 
 @stage(gives=made)
-def collect(desk: Desk, host: Host, facts: Made, choice: Choice) -> Iterator[Draft | Result]:
+def collect(desk: Desk, host: Host | Gone, facts: Made, choice: Choice) -> Iterator[Draft | Result]:
     """Collect live evidence."""
     del facts
+    if isinstance(host, Gone):
+        yield from [Result(item, Outcome.NOT_RUN, host.words) for item in choice.items if item not in desk.results]
+        return
     for item in choice.items:
         if item in desk.results:
             continue
@@ -185,7 +192,9 @@ class Worked:
     words: list[str]
 
 
-def work(root: Path, new_attempt: str = "", choice: Choice | None = None, label: str = "web01") -> Worked:
+def work(
+    root: Path, new_attempt: str = "", choice: Choice | None = None, label: str = "web01", gone: Gone | None = None
+) -> Worked:
     case = Case.load(root, "2026-0001")
     host: Host = Machine(root, label)
     progress = Spoken()
@@ -193,7 +202,9 @@ def work(root: Path, new_attempt: str = "", choice: Choice | None = None, label:
         run = Run(case, LedgerRecorder(case, label), progress, new_attempt)
         facts = run.step(survey, host)
         image = run.step(acquire, host, facts)
-        live = run.step(collect, host, facts, choice or Choice())
+        if gone:
+            run.give_up(gone)
+        live = run.step(collect, gone or host, facts, choice or Choice())
         analysis = run.step(analyse, image, choice or Choice())
         return Worked(run, facts, image, live, analysis, progress.words)
 

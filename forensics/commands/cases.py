@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from forensics import casefile, terminal
+from forensics import casefile, locks, terminal
 from forensics.casefile import Case
 from forensics.commands.options import HERE, AsJson, CaseNumber, Reason, Root
+from forensics.errors import ForensicsError, IntegrityError
 from forensics.events import Action, Event
 from forensics.model import JSON, Examiner
 
@@ -57,23 +59,17 @@ def open_(
 
 @app.command("list")
 def list_(*, root: Root = HERE, as_json: AsJson = False) -> None:
-    """List the cases."""
-    cases = [Case.load(root, number) for number in casefile.list_cases(root)]
+    """List the cases. A damaged one is said to be so among the others, and the exit code is 4."""
+    cases = [_loaded(root, number) for number in casefile.list_cases(root)]
+    damaged = [one for one in cases if isinstance(one, _Damaged)]
     if as_json:
-        terminal.document([_facts(case) for case in cases])
-        return
-    rows = [
-        (
-            case.number,
-            "closed" if case.closed else "open",
-            case.facts["title"],
-            len(case.exhibits()),
-            case.facts["opened"],
-        )
-        for case in cases
-    ]
-    empty = "There are no cases here; `forensics open` opens one."
-    terminal.grid("", ("case", "state", "title", "exhibits", "opened (UTC)"), rows, empty=empty)
+        terminal.document([_damage(one) if isinstance(one, _Damaged) else _facts(one) for one in cases])
+    else:
+        empty = "There are no cases here; `forensics open` opens one."
+        columns = ("case", "state", "title", "exhibits", "opened (UTC)")
+        terminal.grid("", columns, [_listed(case) for case in cases], empty=empty)
+    if damaged:
+        raise typer.Exit(IntegrityError.exit_code)
 
 
 @app.command()
@@ -130,7 +126,8 @@ def custody(
 def close(number: CaseNumber, *, reason: Reason, root: Root = HERE, as_json: AsJson = False) -> None:
     """Close a case: nothing more is done in it until it is reopened."""
     case = Case.load(root, number)
-    case.close(reason)
+    with locks.idle(case):
+        case.close(reason)
     _said(case, f"Case {number} is closed.", as_json=as_json)
 
 
@@ -140,6 +137,32 @@ def reopen(number: CaseNumber, *, reason: Reason, root: Root = HERE, as_json: As
     case = Case.load(root, number)
     case.reopen(reason)
     _said(case, f"Case {number} is open again.", as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Damaged:
+    """A case that cannot be read, and why."""
+
+    number: str
+    problem: ForensicsError
+
+
+def _loaded(root: Path, number: str) -> Case | _Damaged:
+    try:
+        return Case.load(root, number)
+    except ForensicsError as problem:
+        return _Damaged(number, problem)
+
+
+def _listed(case: Case | _Damaged) -> tuple[object, ...]:
+    if isinstance(case, _Damaged):
+        return (case.number, "DAMAGED", str(case.problem), "", "")
+    state = "closed" if case.closed else "open"
+    return (case.number, state, case.facts["title"], len(case.exhibits()), case.facts["opened"])
+
+
+def _damage(case: _Damaged) -> dict[str, JSON]:
+    return {"number": case.number, "damaged": True, "why": str(case.problem)}
 
 
 def _said(case: Case, words: str, *, as_json: bool) -> None:

@@ -46,6 +46,9 @@ def run(
     ask_login_password: Annotated[bool, typer.Option("--ask-login-password", help="Ask for it.")] = False,
     passphrase_fd: Annotated[int, typer.Option(help="Read the private key's passphrase from this descriptor.")] = -1,
     new_attempt: Annotated[str, typer.Option(metavar="REASON", help="Touch the target again, and why.")] = "",
+    target_gone: Annotated[
+        str, typer.Option(metavar="REASON", help="Go on without the target, with what there is, and why.")
+    ] = "",
     headers: Annotated[
         Path | None, typer.Option(help="Kernel headers of the target.", exists=True, file_okay=False)
     ] = None,
@@ -72,6 +75,7 @@ def run(
         engine=engine if engine != "auto" else chosen.engine,
         until=until,
         new_attempt=new_attempt,
+        target_gone=target_gone,
         headers=headers,
         lime_source=lime_source,
         package_source=package_source or None,

@@ -12,7 +12,7 @@ from pathlib import Path
 from forensics.engines import Engine, Materials
 from forensics.engines.lime import Lime
 from forensics.errors import ForensicsError, HostKeyRefused, LoginRefused, StageFailed, SudoRefused, Unreachable
-from forensics.host import Host
+from forensics.host import Gone, Host
 from forensics.lime import receiving
 from forensics.lime.receiving import Received
 from forensics.model import (
@@ -90,7 +90,7 @@ def choose(settings: AcquireSettings, facts: Facts, materials: Materials) -> tup
 
 @stage(gives=load_image)
 def acquire(
-    desk: Desk, host: Host, facts: Facts, module: LimeModule | NotBuilt, settings: AcquireSettings
+    desk: Desk, host: Host | Gone, facts: Facts, module: LimeModule | NotBuilt, settings: AcquireSettings
 ) -> Iterator[Draft | Result]:
     """Bring the target's memory here, hashed while it arrives, and leave the target as it was.
 
@@ -99,6 +99,9 @@ def acquire(
     had = desk.results.get(ITEM)
     if had and had.outcome is Outcome.DONE:
         desk.progress.say("The image came whole before the stage was ended; no other is taken")
+        return
+    if isinstance(host, Gone):
+        yield Result(ITEM, Outcome.NOT_RUN, host.words)
         return
     _check_room(desk.work, facts)
     materials = _materials(desk, module)

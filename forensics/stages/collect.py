@@ -10,7 +10,7 @@ from typing import Any
 
 from forensics.collectors import Bench, Chosen, Collector, CollectSettings, Judged, Part, collectors
 from forensics.errors import ForensicsError, ToolMissing, Unreachable
-from forensics.host import Host
+from forensics.host import Gone, Host
 from forensics.model import JSON, Draft, Facts, LiveEvidence, Outcome, Result
 from forensics.plan import settings_of
 from forensics.stage import Desk, Entered, stage
@@ -46,18 +46,26 @@ def live_evidence(entered: Entered) -> LiveEvidence:
 
 
 @stage(gives=live_evidence)
-def collect(desk: Desk, host: Host, facts: Facts, settings: CollectSettings) -> Iterator[Draft | Result]:
+def collect(desk: Desk, host: Host | Gone, facts: Facts, settings: CollectSettings) -> Iterator[Draft | Result]:
     """Collect live evidence in order of volatility, each kind with its outcome.
 
     A collector whose program is missing, that is refused or breaks is that outcome with its reason, and the next one
-    runs. Only a lost connection ends the stage; what was entered stays, and the next run goes on behind it.
+    runs. Only a lost connection ends the stage; what came stays, and the next run goes on behind the last group that
+    ended. Of a target that is gone, what it was not asked is not run.
     """
     groups = [[one for one in group if one.name not in desk.results] for group in settings.groups]
+    if isinstance(host, Gone):
+        yield from [Result(one.name, Outcome.NOT_RUN, host.words) for group in groups for one in group]
+        return
     with desk.progress.task("collecting", sum(map(len, groups)), "collectors") as advance:
         for group in filter(None, groups):
             jobs = [_job(desk, host, facts, chosen) for chosen in group]
             desk.progress.say(f"collecting: {', '.join(job.collector.title for job in jobs)}")
-            _run(jobs)
+            try:
+                _run(jobs)
+            except Unreachable:  # what is whole of this group is evidence; its items are not ended
+                yield from [_draft(job, part) for job in jobs for part in job.bench.parts.values()]
+                raise
             for job in jobs:
                 result = _result(job)  # judged while its files are here: an entered file has moved away
                 yield from [_draft(job, part) for part in job.bench.parts.values()]

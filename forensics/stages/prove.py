@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forensics import tables
 from forensics.errors import ForensicsError
-from forensics.host import Host
+from forensics.host import Gone, Host
 from forensics.lime import completeness
 from forensics.lime import format as lime_format
 from forensics.model import (
@@ -86,7 +86,7 @@ def load_proof(entered: Entered) -> Proof:
 
 @stage(gives=load_proof)
 def prove(
-    desk: Desk, host: Host, image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols, facts: Facts
+    desk: Desk, host: Host | Gone, image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols, facts: Facts
 ) -> Iterator[Draft | Result]:
     """Judge whether the image is complete and can be used, while the target is still there."""
     if isinstance(image, NotAcquired):
@@ -114,8 +114,10 @@ def prove(
     yield Result(ITEM, Outcome.DONE if whole else Outcome.PARTIAL, "" if whole else "; ".join(judgement.reasons), told)
 
 
-def _look_again(host: Host) -> _Now:
+def _look_again(host: Host | Gone) -> _Now:
     """Ask the target for its RAM map and processes after the acquisition; a target that is gone is no error here."""
+    if isinstance(host, Gone):
+        return _Now(None, None, host.words)
     try:
         ram = procfs.system_ram(host.run("cat", "/proc/iomem", root=True).stdout)
         stat = host.run("/bin/sh", "-c", "cat /proc/[0-9]*/stat", root=True).stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forensics.collectors import Chosen, CollectSettings
+from forensics.host import Gone
 from forensics.model import Draft, Outcome, Result, Role
 from forensics.ssh import Secrets, SshHost, connect
 from forensics.stages.collect import collect
@@ -99,3 +100,14 @@ def test_two_run_at_the_same_time_when_the_plan_says_so(host: SshHost, tmp_path:
     results = {one.item: one for one in given if isinstance(one, Result)}
     assert results["iostat"].outcome is Outcome.DONE
     assert results["iotop"].outcome in {Outcome.ABSENT, Outcome.DONE, Outcome.EMPTY}
+
+
+def test_of_a_target_that_is_gone_nothing_is_asked_and_each_kind_says_so(tmp_path: Path) -> None:
+    before = desk(tmp_path, {"load": Result("load", Outcome.DONE)})
+    given = list(collect.work(before, Gone("it burnt down"), FACTS, chosen("load", "mounts", "lynis")))
+    assert [(one.item, one.outcome) for one in given if isinstance(one, Result)] == [
+        ("mounts", Outcome.NOT_RUN),
+        ("lynis", Outcome.NOT_RUN),
+    ]
+    assert "it burnt down" in str(given[-1])
+    assert len(given) == 2
