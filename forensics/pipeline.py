@@ -87,7 +87,6 @@ class Run:
             "resumes": resumed is not None,
         }
         start = self._append(Action.STAGE_STARTED, stage.name, State.STARTED, details=details, materials=materials)
-        self._progress.say(f"{stage.name}: {stage.summary}")
         place = Place(self.target, stage.name, self.attempt, asdict(identity) if identity.boot_id else {})
         desk = self._desk(self._folder(stage.name, start.sequence), resumed)
         self._work(stage, desk, args, kwargs, place)  # 3, 4
@@ -177,6 +176,7 @@ class Run:
         """Run a stage (3), and enter what it gives as it comes (4); its end is recorded when it breaks."""
         self._recorder.stage = stage.name
         try:
+            self._progress.say(f"{stage.name}: {stage.summary}")
             desk.work.mkdir(mode=0o700)
             with closing(cast("Generator[Draft | Result]", stage.work(desk, *args, **kwargs))) as given:
                 for one in given:

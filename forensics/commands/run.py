@@ -9,12 +9,13 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from forensics import course, plan, targets, terminal
 from forensics.casefile import Case
+from forensics.commands import several
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
 from forensics.course import Order, Summary
 from forensics.errors import UsageError
@@ -22,6 +23,8 @@ from forensics.lab import labs
 from forensics.model import JSON, Exhibit, Target
 from forensics.progress import Progress, Silent
 from forensics.ssh import Secret, Secrets
+from forensics.stages.interpret import interpret
+from forensics.stages.report import report as report_stage
 from forensics.terminal import TerminalProgress
 
 app = typer.Typer()
@@ -30,9 +33,17 @@ GAPS = 3
 
 @app.command()
 def run(
+    context: typer.Context,
     number: CaseNumber,
-    target: Annotated[str, typer.Argument(help="[USER@]HOST[:PORT] as OpenSSH reads it, or lab, or lab:NAME.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TARGET…", help="[USER@]HOST[:PORT] as OpenSSH reads it, or lab, or lab:NAME."),
+    ] = None,
     *,
+    listed: Annotated[
+        Path | None, typer.Option("--targets", help="A YAML file that lists targets.", exists=True, dir_okay=False)
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, help="How many targets are worked at the same time.")] = 2,
     plan_name: Annotated[str, typer.Option("--plan", help="A plan by name, or a YAML file.")] = "triage",
     engine: Annotated[str, typer.Option(help="How memory is acquired: auto, or the name of an engine.")] = "auto",
     until: Annotated[str, typer.Option(help="Stop behind this stage: survey shows what will work.")] = "",
@@ -59,10 +70,17 @@ def run(
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Work a case on a target, from where it stands to the report. Exits with 3 when something is short of complete."""
+    """Work a case on a target or several, from where it stands to the report.
+
+    Exits with 3 when something is short of complete. Several targets are worked --parallel at a time, each with its own
+    state; one that fails does not stop the others, and the report is rendered once for all.
+    """
     signal.signal(signal.SIGTERM, stop)
     chosen = plan.load(plan_name)
-    machine = _target(root, target, host_key, identity)
+    asked = [*(several.Asked(target=one) for one in target or ()), *(several.load(listed) if listed else ())]
+    if listed or len(asked) != 1:
+        _run_each(context, root, asked, parallel)
+    machine = _target(root, asked[0].target, host_key, identity)
     secrets = Secrets(
         login=_secret(login_password_fd, ask_login_password, f"Password of {machine.user} on {machine.label}: "),
         sudo=_secret(sudo_password_fd, ask_sudo_password, f"sudo password on {machine.label}: "),
@@ -85,6 +103,51 @@ def run(
     copies = publish(root, case, summary.report)
     _show(case, summary, copies, as_json=as_json)
     raise typer.Exit(0 if summary.complete else GAPS)
+
+
+HERE_ONLY = {"number", "target", "listed", "parallel", "until", "as_json", "sudo_password_fd", "ask_sudo_password",
+             "login_password_fd", "ask_login_password", "passphrase_fd"}  # fmt: skip
+"""Options of a run on several targets that are not handed on to each as they were given."""
+
+
+def _run_each(context: typer.Context, root: Path, asked: list[several.Asked], parallel: int) -> NoReturn:
+    """Work on several targets, render the report of all, and exit as they ended."""
+    given = context.params
+    if not asked:
+        raise UsageError("no target was named", remedy="name one or several, or give --targets FILE")
+    if given["host_key"]:
+        raise UsageError("a host key is one target's", remedy="write it beside the target in the file of --targets")
+    labels = [_target(root, one.target, one.host_key, None).label for one in asked]
+    if len(set(labels)) != len(labels):
+        twice = ", ".join(sorted({one for one in labels if labels.count(one) > 1}))
+        raise UsageError("targets would be mixed up in the case", why=f"they have the same label: {twice}")
+    case = Case.load(root, given["number"])
+    until = given["until"] or interpret.name
+    secrets = {
+        "--login-password-fd": _secret(given["login_password_fd"], given["ask_login_password"], "Account password: "),
+        "--sudo-password-fd": _secret(given["sudo_password_fd"], given["ask_sudo_password"], "sudo password: "),
+        "--passphrase-fd": _secret(given["passphrase_fd"], ask=False, prompt=""),
+    }
+    as_json = given["as_json"]
+    progress: Progress = Silent() if as_json else TerminalProgress()
+    options = [f"--until={until}", *_handed_on(context)]
+    named = dict(zip(labels, asked, strict=True))
+    ended = several.work(case, named, options=options, secrets=secrets, parallel=parallel, progress=progress)
+    copies = [] if given["until"] not in {"", report_stage.name} else publish(root, case, course.render(case, progress))
+    several.show(case, ended, copies, as_json=as_json)
+    raise typer.Exit(several.exit_code(ended))
+
+
+def _handed_on(context: typer.Context) -> list[str]:
+    """Give the options that were said on the command line, as words again."""
+    words: list[str] = []
+    for option in context.command.params:
+        value = context.params[option.name or ""]
+        if option.name in HERE_ONLY or value is None or value == option.default:
+            continue
+        all_of_it = value if isinstance(value, list | tuple) else [value]
+        words.extend(option.opts[0] if one is True else f"{option.opts[0]}={one}" for one in all_of_it)
+    return words
 
 
 @app.command()
