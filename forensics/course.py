@@ -38,12 +38,19 @@ class Order:
     root: Path
     plan: Plan
     engine: str = "auto"
+    streams: int = 0
+    compression: str = "none"
     until: str = ""
     new_attempt: str = ""
     target_gone: str = ""
     headers: Path | None = None
     lime_source: Path | None = None
     package_source: str | None = None
+
+    @property
+    def acquisition(self) -> AcquireSettings:
+        """How memory is to be acquired."""
+        return AcquireSettings(self.engine, self.streams, self.compression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,13 @@ class Summary:
 
     @property
     def complete(self) -> bool:
-        """Whether every item is done or empty, the image, once it was proven, complete, and the target as it was."""
-        gaps = bool(self.left) or any(step.short for step in self.steps)
-        return not gaps and self.verdict in {None, Verdict.COMPLETE}
+        """Whether every item is done or empty, the image, once it was proven, complete, and the target as it was.
+
+        A module that was not made is no gap once another engine has given a complete image.
+        """
+        proven = self.verdict is Verdict.COMPLETE
+        short = [step for step in self.steps if step.short and not (proven and step.stage == build.name)]
+        return not (self.left or short) and self.verdict in {None, Verdict.COMPLETE}
 
     @property
     def untouched(self) -> bool:
@@ -130,7 +141,7 @@ class _Course:
         self._passed(build.name)
         table = run.step(make_symbols, facts)
         self._passed(make_symbols.name)
-        image = run.step(acquire, asked, facts, module, AcquireSettings(order.engine))
+        image = run.step(acquire, asked, facts, module, order.acquisition)
         self._passed(acquire.name)
         proof = run.step(prove, asked, image, table, facts)
         self._proven(proof)

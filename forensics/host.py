@@ -151,6 +151,9 @@ class Host(Protocol):
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:
         """Write a file below a workplace, as root; its digest is compared on the target where it can be."""
 
+    def beside(self) -> AbstractContextManager[Host]:
+        """Give another connection to the same target, for what runs at the same time; it is closed afterwards."""
+
     def restore(self) -> Iterator[tuple[Change, bool, str]]:
         """Take away what an interrupted run left on the target: (change, proven gone, reason)."""
 

@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
         "deeds",
         "history",
         "intake",
+        "kcore",
         "lime",
         "locks",
         "recorder",

@@ -163,6 +163,9 @@ class Machine:
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:
         raise NotImplementedError
 
+    def beside(self) -> AbstractContextManager[Host]:
+        raise NotImplementedError
+
     def restore(self) -> Iterator[tuple[Change, bool, str]]:
         yield from self.left
 

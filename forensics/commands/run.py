@@ -19,6 +19,7 @@ from forensics.commands import several
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
 from forensics.course import Order, Summary
 from forensics.errors import UsageError
+from forensics.kcore import packing
 from forensics.lab import labs
 from forensics.model import JSON, Exhibit, Target
 from forensics.progress import Progress, Silent
@@ -26,6 +27,7 @@ from forensics.ssh import Secret, Secrets
 from forensics.stages.interpret import interpret
 from forensics.stages.report import report as report_stage
 from forensics.terminal import TerminalProgress
+from forensics.text import show
 
 app = typer.Typer()
 GAPS = 3
@@ -45,7 +47,13 @@ def run(
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="How many targets are worked at the same time.")] = 2,
     plan_name: Annotated[str, typer.Option("--plan", help="A plan by name, or a YAML file.")] = "triage",
-    engine: Annotated[str, typer.Option(help="How memory is acquired: auto, or the name of an engine.")] = "auto",
+    engine: Annotated[str, typer.Option(help="How memory is acquired: auto, lime or kcore.")] = "auto",
+    streams: Annotated[
+        int, typer.Option(min=0, max=8, help="Connections at once, for kcore; 0: as many as serve it best.")
+    ] = 0,
+    compress: Annotated[
+        str, typer.Option(help="What the target packs kcore's bytes with: none, auto, zstd, lz4 or gzip.")
+    ] = "none",
     until: Annotated[str, typer.Option(help="Stop behind this stage: survey shows what will work.")] = "",
     host_key: Annotated[str, typer.Option(help="Accept this host key, SHA256:…, for this run.")] = "",
     identity: Annotated[
@@ -91,6 +99,8 @@ def run(
         root=root,
         plan=chosen,
         engine=engine if engine != "auto" else chosen.engine,
+        streams=streams,
+        compression=_compression(compress),
         until=until,
         new_attempt=new_attempt,
         target_gone=target_gone,
@@ -183,6 +193,13 @@ def _target(root: Path, words: str, host_key: str, identity: list[Path] | None) 
         return labs.resolve(root, name, user or "root")
     machine = targets.parse_target(words, host_key=host_key)
     return replace(machine, identities=(*identity, *machine.identities)) if identity else machine
+
+
+def _compression(word: str) -> str:
+    known = ("none", "auto", *packing.WORDS)
+    if word not in known:
+        raise UsageError(f"nothing packs with {show(word, 40)}", remedy=f"--compress one of {', '.join(known)}")
+    return word
 
 
 def _secret(descriptor: int, ask: bool, prompt: str) -> Secret | None:  # noqa: FBT001 - two ways to one secret

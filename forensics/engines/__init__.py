@@ -2,17 +2,26 @@
 
 An engine is asked whether it will work (`check`), makes the target ready (`prepare`, which also leaves it as it was),
 and then streams. What it learned on the way (its module's answer, kernel messages, taint) is in `Prepared.record`.
+`zero_fill_excluded` there tells whether zeros are memory's own, and `zero_fill` why.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from forensics.host import Channel, Host
 from forensics.model import JSON, Digest, Facts, LimeModule, NotBuilt, Preflight
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the analyst wants memory to be acquired, for the engines that can."""
+
+    streams: int = 0  # connections at once; 0: as many as the engine finds best
+    compression: str = "none"  # on the target: none, auto (the best that it has), or zstd, lz4, gzip
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +31,24 @@ class Materials:
     module: LimeModule | NotBuilt
     module_path: Path | None = None
     module_digest: Digest | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """Something that an engine met on its way and that becomes an exhibit beside the image."""
+
+    name: str
+    kind: str
+    title: str
+    content: bytes
 
 
 class Prepared(Protocol):
     """A target that is ready to give its memory."""
 
     record: dict[str, JSON]
+    papers: list[Paper]
 
     def stream(self) -> AbstractContextManager[Channel]:
         """Give memory in LiME format; leaving the block ends what still runs, and completes `record`.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics import text
-from forensics.engines import Materials
+from forensics.engines import Materials, Paper
 from forensics.errors import ForensicsError, Refused, StageFailed
 from forensics.host import Change, Channel, Completed, Host, Limits, Stream
 from forensics.lime import refusals
@@ -93,6 +93,7 @@ class LimePrepared:
     module: Path
     sha256: str
     record: dict[str, JSON] = field(default_factory=dict)
+    papers: list[Paper] = field(default_factory=list)
 
     @contextmanager
     def stream(self) -> Iterator[Channel]:

@@ -122,6 +122,17 @@ class SshHost:
         """Write a new file below a workplace; CommandFailed when it does not arrive as it was sent."""
         self._footprint.put(content, destination, mode)
 
+    @contextmanager
+    def beside(self) -> Iterator[SshHost]:
+        """Give another connection to the same target, made at once; it is closed afterwards."""
+        other = SshHost(self._target, self._recorder, self._secrets, self._timing)
+        other._found, other._is_root, other._sudo_refused = dict(self._found), self._is_root, self._sudo_refused
+        try:
+            other._linked()
+            yield other
+        finally:
+            other.close()
+
     def restore(self) -> Iterator[tuple[Change, bool, str]]:
         """Take away what an interrupted run left on the target: (change, proven gone, reason)."""
         return self._footprint.restore()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from forensics.engines import Engine, Materials
+from forensics.engines import Engine, Materials, Paper, Wishes
+from forensics.engines.kcore import Kcore
 from forensics.engines.lime import Lime
 from forensics.errors import ForensicsError, HostKeyRefused, LoginRefused, StageFailed, SudoRefused, Unreachable
 from forensics.host import Gone, Host
@@ -32,7 +33,7 @@ from forensics.model import (
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "memory"
-LADDER: tuple[Engine, ...] = (Lime(),)
+LADDER: tuple[Engine, ...] = (Lime(), Kcore())
 """The engines, the best first."""
 
 _RESERVE = 64 << 20  # bytes that stay free on the case's file system
@@ -44,6 +45,8 @@ class AcquireSettings:
     """What the analyst says of the acquisition."""
 
     engine: str = "auto"  # or the name of one
+    streams: int = 0  # connections at once, for engines that can; 0: as many as the engine finds best
+    compression: str = "none"  # on the target, for engines that can: none, auto, zstd, lz4, gzip
 
 
 @dataclass(slots=True)
@@ -51,12 +54,17 @@ class _Attempts:
     """What was tried, engine after engine."""
 
     materials: Materials
-    record: list[JSON] = field(default_factory=list)
+    record: list[dict[str, JSON]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     def passed_over(self, engine: str, reason: str, told: dict[str, JSON] | None = None) -> None:
         self.record.append({"engine": engine, "outcome": "not acquired", "reason": reason, **(told or {})})
         self.reasons.append(f"{engine}: {reason}")
+
+    def told(self) -> dict[str, JSON]:
+        """Put it as the ledger has it: each engine, whether it gave an image, and why not."""
+        names = ("engine", "outcome", "reason")
+        return {"attempts": [{name: one[name] for name in names} for one in self.record]}
 
 
 def load_image(entered: Entered) -> MemoryImage | NotAcquired:
@@ -88,6 +96,14 @@ def choose(settings: AcquireSettings, facts: Facts, materials: Materials) -> tup
     return tuple((engine, engine.check(facts, materials)) for engine in named)
 
 
+def _others(settings: AcquireSettings, facts: Facts, materials: Materials) -> Iterator[str]:
+    """Offer the engines that were not asked for and that do not say that they will not work."""
+    for engine in LADDER if settings.engine != "auto" else ():
+        told = engine.check(facts, materials)
+        if engine.name != settings.engine and told.works is not False:
+            yield f"--engine {engine.name} {'will' if told.works else 'may'} work here ({told.why}), with --new-attempt"
+
+
 @stage(gives=load_image)
 def acquire(
     desk: Desk, host: Host | Gone, facts: Facts, module: LimeModule | NotBuilt, settings: AcquireSettings
@@ -104,7 +120,7 @@ def acquire(
         yield Result(ITEM, Outcome.NOT_RUN, host.words)
         return
     _check_room(desk.work, facts)
-    materials = _materials(desk, module)
+    materials = _materials(desk, module, Wishes(settings.streams, settings.compression))
     attempts = _Attempts(materials)
     for engine, told in choose(settings, facts, materials):
         if told.works is False:
@@ -115,7 +131,8 @@ def acquire(
         if received:
             return
     yield _record_draft(desk, attempts)
-    yield Result(ITEM, Outcome.FAILED, "; ".join(attempts.reasons))
+    reasons = (*attempts.reasons, *_others(settings, facts, materials))
+    yield Result(ITEM, Outcome.FAILED, "; ".join(reasons), attempts.told())
 
 
 def _attempt(
@@ -125,10 +142,11 @@ def _attempt(
     image = desk.work / "memory.lime"
     received = Received()
     record: dict[str, JSON] = {}
+    papers: list[Paper] = []
     broken: BaseException | None = None
     try:
         with engine.prepare(host, facts, attempts.materials) as prepared:
-            record = prepared.record
+            record, papers = prepared.record, prepared.papers
             with prepared.stream() as channel:
                 receiving.receive(channel, image, received, _expected(facts), desk.progress)
     except (ForensicsError, KeyboardInterrupt) as problem:
@@ -143,10 +161,12 @@ def _attempt(
     if broken and not received.reason:
         received.reason = _why(broken) if received.walk.shortfall else ""
     after = "" if received.reason or not broken else _why(broken)
-    attempts.record.append({"engine": engine.name, "outcome": "acquired", "problem_afterwards": after, **record})
+    ended: dict[str, JSON] = {"outcome": "acquired", "reason": received.reason, "problem_afterwards": after}
+    attempts.record.append({"engine": engine.name, **ended, **record})
     yield _image_draft(image, engine.name, received, record)
+    yield from _paper_drafts(desk, papers)
     yield _record_draft(desk, attempts, received)
-    yield Result(ITEM, Outcome.PARTIAL if received.reason else Outcome.DONE, received.reason)
+    yield Result(ITEM, Outcome.PARTIAL if received.reason else Outcome.DONE, received.reason, attempts.told())
     if broken and (after or isinstance(broken, KeyboardInterrupt)):
         raise broken
     return True
@@ -178,10 +198,10 @@ def _expected(facts: Facts) -> int:
     return sum(one.size for one in facts.ram) or facts.memory_total
 
 
-def _materials(desk: Desk, module: LimeModule | NotBuilt) -> Materials:
+def _materials(desk: Desk, module: LimeModule | NotBuilt, wishes: Wishes) -> Materials:
     if isinstance(module, NotBuilt):
-        return Materials(module)
-    return Materials(module, desk.path(module.module), module.module.digest)
+        return Materials(module, wishes=wishes)
+    return Materials(module, desk.path(module.module), module.module.digest, wishes)
 
 
 def _image_draft(path: Path, engine: str, received: Received, record: Mapping[str, JSON]) -> Draft:
@@ -194,6 +214,7 @@ def _image_draft(path: Path, engine: str, received: Received, record: Mapping[st
         "bytes": received.size,
         "rate": round(received.rate),
         "zero_fill_excluded": record.get("zero_fill_excluded") is True,
+        "zero_fill": record.get("zero_fill", ""),
         "ranges": [[one.range.start, one.range.end] for one in received.walk.segments],
     }
     digest = received.digest if received.written == received.size else None
@@ -201,8 +222,15 @@ def _image_draft(path: Path, engine: str, received: Received, record: Mapping[st
     return Draft(path, Role.EVIDENCE, "memory-image", title, "memory.lime", ITEM, facts=facts, digest=digest)
 
 
+def _paper_drafts(desk: Desk, papers: list[Paper]) -> Iterator[Draft]:
+    for paper in papers:
+        path = desk.work / paper.name
+        path.write_bytes(paper.content)
+        yield Draft(path, Role.EVIDENCE, paper.kind, paper.title, paper.name, ITEM)
+
+
 def _record_draft(desk: Desk, attempts: _Attempts, received: Received | None = None) -> Draft:
-    told: dict[str, JSON] = {"recorded": utc(datetime.now(UTC)), "attempts": attempts.record}
+    told: dict[str, JSON] = {"recorded": utc(datetime.now(UTC)), "attempts": list(attempts.record)}
     if received:
         told["received"] = received.told()
     path = desk.work / "acquisition.json"

@@ -15,6 +15,7 @@ from forensics.lime import format as lime_format
 from forensics.model import (
     JSON,
     Draft,
+    Exhibit,
     Facts,
     LiveProcess,
     MemoryImage,
@@ -35,6 +36,7 @@ from forensics.volatility import listing
 from forensics.volatility.listing import MemoryProcess
 
 ITEM = "proof"
+_LIME_ZEROS = "the kernel had LiME's timeout as 0, so LiME did not fill them in"
 _WORST_LAST = (Verdict.COMPLETE, Verdict.UNKNOWN, Verdict.COMPLETE_WITH_GAPS, Verdict.PARTIAL)
 _COLUMNS = (
     Column("pid", "integer"),
@@ -97,7 +99,7 @@ def prove(
     now = _look_again(host)
     _judge_stream(judgement, image, path)
     _judge_ranges(judgement, path, facts, now)
-    _judge_zeros(judgement, path, zero_fill_excluded=image.image.facts.get("zero_fill_excluded") is True)
+    _judge_zeros(judgement, path, _zeros_excluded(image.image))
     _judge_banner(judgement, path, facts)
     desk.progress.say("Reading the process list from the image")
     found = _processes(desk, judgement, path, table, facts)
@@ -167,8 +169,16 @@ def _judge_ranges(judgement: _Judgement, path: Path, facts: Facts, now: _Now) ->
         judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"the RAM map changed meanwhile: {changed}")
 
 
-def _judge_zeros(judgement: _Judgement, path: Path, *, zero_fill_excluded: bool) -> None:
-    """Measure the zeros at the end of each range; LiME that gave a range up leaves them, and so does idle memory."""
+def _zeros_excluded(image: Exhibit) -> str:
+    told = image.facts
+    return str(told.get("zero_fill") or _LIME_ZEROS) if told.get("zero_fill_excluded") is True else ""
+
+
+def _judge_zeros(judgement: _Judgement, path: Path, excluded: str) -> None:
+    """Measure the zeros at the end of each range; LiME that gave a range up leaves them, and so does idle memory.
+
+    `excluded`: why the engine cannot have filled them in, "" when it can.
+    """
     tails: list[JSON] = []
     for one in lime_format.walk(path).segments:
         zeros = completeness.zero_tail(path, one)
@@ -176,8 +186,8 @@ def _judge_zeros(judgement: _Judgement, path: Path, *, zero_fill_excluded: bool)
         if zeros < completeness.ZERO_TAIL and (zeros < one.received or not one.received):
             continue
         reason = f"range {completeness.shown([one.range])} ends with {zeros} zero bytes"
-        if zero_fill_excluded:
-            judgement.reasons.append(f"{reason}; the kernel had LiME's timeout as 0, so LiME did not fill them in")
+        if excluded:
+            judgement.reasons.append(f"{reason}; {excluded}")
         else:
             judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"{reason}: it may have been given up there")
     judgement.figures["zero_tails"] = tails

@@ -28,6 +28,7 @@ def check(facts: Facts, around: Surroundings) -> tuple[Preflight, ...]:
         build(facts),
         symbols(around),
         lime(facts),
+        kcore(facts),
         workplace(around),
         prove(facts, around),
         *(collector(facts, name, needs) for name, needs in COLLECTORS.items()),
@@ -83,6 +84,28 @@ def _lime_refused(facts: Facts) -> str:
     if facts.signature_enforced:
         return "the kernel loads only signed modules (module.sig_enforce=1), and LiME is not signed"
     return ""
+
+
+def kcore(facts: Facts) -> Preflight:
+    """Tell whether memory can be read from /proc/kcore."""
+    subject = "acquire: kcore"
+    if facts.lockdown == "confidentiality":
+        why = "the kernel is locked down (confidentiality), and lets nobody read /proc/kcore"
+        return Preflight(subject, works=False, why=why)
+    if facts.config.get("CONFIG_PROC_KCORE") == "n":
+        return Preflight(subject, works=False, why="the kernel was built without /proc/kcore (CONFIG_PROC_KCORE)")
+    if not facts.ram:
+        why = "the RAM map (/proc/iomem) is hidden: nothing tells what to read"
+        return Preflight(subject, works=False, why=why)
+    if facts.tools and not {"dd", "busybox"} & set(facts.tools):
+        return Preflight(subject, works=False, why="dd is not there: package coreutils")
+    known = facts.config.get("CONFIG_PROC_KCORE") == "y" and facts.lockdown != ""
+    good = "the kernel gives its memory in /proc/kcore: no module, no file"
+    return Preflight(
+        subject,
+        works=True if known else None,
+        why=good if known else "lockdown or the kernel's configuration could not be read",
+    )
 
 
 def workplace(around: Surroundings) -> Preflight:

@@ -13,11 +13,39 @@ from forensics.survey.procfs import Mount
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 PROGRAMS = (
-    *("sudo", "sh", "cat", "dd", "sha256sum", "find", "mktemp", "mount", "umount", "python3", "timeout", "stdbuf"),
+    *(
+        "sudo",
+        "sh",
+        "cat",
+        "dd",
+        "busybox",
+        "sha256sum",
+        "find",
+        "mktemp",
+        "mount",
+        "umount",
+        "python3",
+        "timeout",
+        "stdbuf",
+    ),
     *("insmod", "rmmod", "modprobe", "modinfo", "kmod", "dmesg", "sysctl", "journalctl"),
     *("ps", "ss", "who", "w", "last", "lsof", "netstat", "ip", "findmnt", "lsblk", "df"),
     *("blktrace", "blkparse", "btt", "iostat", "pidstat", "iotop", "iotop-py", "iotop-c", "dstat", "lynis"),
-    *("tar", "zstd", "xz", "gzip", "openssl", "gpg", "debsums", "dpkg", "rpm", "systemctl", "getenforce", "aa-status"),
+    *(
+        "tar",
+        "zstd",
+        "lz4",
+        "xz",
+        "gzip",
+        "openssl",
+        "gpg",
+        "debsums",
+        "dpkg",
+        "rpm",
+        "systemctl",
+        "getenforce",
+        "aa-status",
+    ),
 )
 
 KERNEL = "/proc/sys/kernel/"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.engines import Materials
+from forensics.engines import Materials, Paper
 from forensics.errors import StageFailed
 from forensics.host import Channel, Host
 from forensics.lime import receiving
@@ -68,6 +68,7 @@ class FromPort:
     name: str = "port"
     left: int = 0
     record: dict[str, JSON] = field(default_factory=dict)
+    papers: list[Paper] = field(default_factory=list)
 
     def check(self, known: Facts, materials: Materials) -> Preflight:
         del known, materials

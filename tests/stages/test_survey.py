@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.host import Change, Channel, Completed, Identity, Limits, Stream
+from forensics.host import Change, Channel, Completed, Host, Identity, Limits, Stream
 from forensics.model import Digest, Draft, Exhibit, Facts, Result, utc
 from forensics.progress import Silent
 from forensics.stage import Desk, Entered
@@ -77,6 +77,9 @@ class ThisMachine:
 
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:
         raise AssertionError((content, destination, mode))
+
+    def beside(self) -> AbstractContextManager[Host]:
+        raise AssertionError
 
     def restore(self) -> Iterator[tuple[Change, bool, str]]:
         raise AssertionError
