@@ -99,7 +99,7 @@ class Copied(Question):
 
 
 _PROCESSES = ("/proc", "-maxdepth", "2", "-path", "/proc/[0-9]*")
-_CLOCK = Question("clock", ("/usr/bin/date", "+%s.%N"), root=False)
+_CLOCK = Question("clock", ("date", "+%s.%N"), root=False)
 _LARGE = Limits(seconds=180, bytes=128 * MIB)
 
 
@@ -112,33 +112,33 @@ _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
 def _each(*find: str, run: tuple[str, ...]) -> tuple[str, ...]:
-    return ("/usr/bin/find", *find, "-exec", *run, "{}", "+")
+    return ("find", *find, "-exec", *run, "{}", "+")
 
 
-_GREP = ("/usr/bin/grep", "-a", "-H")
+_GREP = ("grep", "-a", "-H")
 
 FIRST = (
     _CLOCK,
     _CLOCK,
     _CLOCK,
-    Question("machine", ("/usr/bin/uname", "-m"), root=False),
+    Question("machine", ("uname", "-m"), root=False),
     Question("small files", (*_GREP, "", *SMALL_FILES)),
-    Question("process stat", _each(*_PROCESSES, "-name", "stat", run=("/usr/bin/cat",))),
+    Question("process stat", _each(*_PROCESSES, "-name", "stat", run=("cat",))),
     Question("process owners", _each(*_PROCESSES, "-name", "status", run=(*_GREP, "^Uid:"))),
     Question(
         "programs",
-        ("/usr/bin/find", *SYSTEM_FOLDERS, "-maxdepth", "1", *_named(PROGRAMS), "-perm", "/111", "-print"),
+        ("find", *SYSTEM_FOLDERS, "-maxdepth", "1", *_named(PROGRAMS), "-perm", "/111", "-print"),
         root=False,
     ),
     Question(
         "secure boot",
-        _each("/sys/firmware/efi", "-maxdepth", "2", "-name", _SECURE_BOOT, run=("/usr/bin/od", "-An", "-v", "-tu1")),
+        _each("/sys/firmware/efi", "-maxdepth", "2", "-name", _SECURE_BOOT, run=("od", "-An", "-v", "-tu1")),
     ),
-    Question("kcore notes", ("/usr/bin/dd", "if=/proc/kcore", f"bs={VMCOREINFO_REACH}", "count=1", "status=none")),
+    Question("kcore notes", ("dd", "if=/proc/kcore", f"bs={VMCOREINFO_REACH}", "count=1", "status=none")),
     Question("network cards", _each("-L", "/sys/class/net", "-maxdepth", "2", "-name", "address", run=(*_GREP, ""))),
     Question(
         "room",
-        ("/usr/bin/stat", "-f", "-c", "%n %T %S %a", "/dev/shm", "/run", "/tmp"),  # noqa: S108 - only asked about
+        ("stat", "-f", "-c", "%n %T %S %a", "/dev/shm", "/run", "/tmp"),  # noqa: S108 - only asked about
         root=False,
     ),
 )
@@ -147,23 +147,23 @@ FIRST = (
 def files(release: str) -> tuple[Copied, ...]:
     """List the files to copy from a target that runs this kernel release."""
     return (
-        Copied("proc-version", ("/usr/bin/cat", "/proc/version"), root=False,
+        Copied("proc-version", ("cat", "/proc/version"), root=False,
                kind="proc-version", file="proc-version.txt", title="/proc/version"),
-        Copied("iomem", ("/usr/bin/cat", "/proc/iomem"),
+        Copied("iomem", ("cat", "/proc/iomem"),
                kind="iomem", file="iomem.txt", title="/proc/iomem"),
-        Copied("kernel-config", ("/usr/bin/cat", f"/boot/config-{release}"),
+        Copied("kernel-config", ("cat", f"/boot/config-{release}"),
                kind="kernel-config", file="kernel-config.txt", title=f"/boot/config-{release}"),
-        Copied("kallsyms", ("/usr/bin/cat", "/proc/kallsyms"), limits=_LARGE,
+        Copied("kallsyms", ("cat", "/proc/kallsyms"), limits=_LARGE,
                kind="kallsyms", file="kallsyms.txt", title="/proc/kallsyms"),
-        Copied("btf", ("/usr/bin/cat", "/sys/kernel/btf/vmlinux"), limits=_LARGE,
+        Copied("btf", ("cat", "/sys/kernel/btf/vmlinux"), limits=_LARGE,
                kind="btf", file="vmlinux.btf", title="/sys/kernel/btf/vmlinux"),
-        Copied("system-map", ("/usr/bin/cat", f"/boot/System.map-{release}"), limits=_LARGE,
+        Copied("system-map", ("cat", f"/boot/System.map-{release}"), limits=_LARGE,
                kind="system-map", file="system-map.txt", title=f"/boot/System.map-{release}"),
     )  # fmt: skip
 
 
 RUNNING_CONFIG = Copied(
-    "kernel-config", ("/usr/bin/cat", "/proc/config.gz"),
+    "kernel-config", ("cat", "/proc/config.gz"),
     kind="kernel-config", file="kernel-config.gz", title="/proc/config.gz",
 )  # fmt: skip
 
@@ -171,15 +171,15 @@ RUNNING_CONFIG = Copied(
 def place_of(device: str) -> Question:
     """Ask where in sysfs a block device is, by major:minor or by kernel name."""
     folder = "/sys/dev/block/" if ":" in device else "/sys/class/block/"
-    return Question("root place", ("/usr/bin/readlink", "-f", folder + device), root=False)
+    return Question("root place", ("readlink", "-f", folder + device), root=False)
 
 
 def parts_of(device: str) -> Question:
     """Ask what a mapped device (LVM, dm-crypt, RAID) lies on."""
-    argv = ("/usr/bin/find", f"/sys/class/block/{device}/slaves/", "-mindepth", "1", "-printf", "%f\\n")
+    argv = ("find", f"/sys/class/block/{device}/slaves/", "-mindepth", "1", "-printf", "%f\\n")
     return Question("root parts", argv, root=False)
 
 
 def real_name(root: Mount) -> Question:
     """Ask for the kernel's name of a mount's source (file systems such as btrfs have no device number of their own)."""
-    return Question("root source", ("/usr/bin/readlink", "-f", root.source), root=False)
+    return Question("root source", ("readlink", "-f", root.source), root=False)

@@ -133,7 +133,7 @@ def test_the_clock_of_the_same_machine_is_not_off(ran: Ran) -> None:
 def test_few_commands_and_only_such_as_read(ran: Ran) -> None:
     assert len(ran.host.asked) < 40
     for argv in ran.host.asked:
-        assert argv[0].startswith("/usr/bin/")
+        assert "/" not in argv[0], "the host looks it up: not every system has merged /bin and /usr/bin"
         assert not {Path(word).name for word in argv if word.startswith("/") and "{}" in argv} & WRITERS
         assert Path(argv[0]).name not in WRITERS
         assert not any(word in ("-delete", "-fprint", "-execdir") or word.startswith("of=") for word in argv)
