@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
         "plan",
         "rendering",
         "volatility",
+        "views",
     },
     {"stages"},
     {"pipeline", "course"},

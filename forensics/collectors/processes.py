@@ -35,6 +35,8 @@ _COLUMNS = (
     Column("args"),
     Column("kernel_thread", "yes/no"),
 )
+_ENTRY_COLUMNS = (Column("pid", "integer"), Column("exe"))
+_NO_LINK = Absent("a kernel thread has no executable, or the link was not readable")
 
 
 class Processes(Collector[Bounds]):
@@ -71,7 +73,7 @@ class Processes(Collector[Bounds]):
         yield work
 
     def read(self, output: Output) -> Reading:
-        """Make the table `processes`."""
+        """Make the tables `processes`, by `ps`, and `processes_in_proc`: who is in /proc and not in `ps` is hidden."""
         links, bad_links = _links(output.part("exe"))
         present = set(output.part("present").split(b"\0")) if "present" in output.parts else set()
         rows: list[tuple[Cell, ...]] = []
@@ -83,7 +85,9 @@ class Processes(Collector[Bounds]):
             else:
                 rows.append(row)
         table = Table("processes", "Processes, as the target listed them", _COLUMNS, tuple(rows))
-        return Reading((table,), {"ps": bad, "exe": bad_links})
+        entries = tuple((pid, decode(link) if link else _NO_LINK) for pid, link in sorted(links.items()))
+        inside = Table("processes_in_proc", "Processes, as /proc lists them", _ENTRY_COLUMNS, entries)
+        return Reading((table, inside), {"ps": bad, "exe": bad_links})
 
 
 def deleted_paths(links: bytes) -> list[str]:

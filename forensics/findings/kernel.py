@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forensics.findings.rule import Context, Evidence, is_true, listed, number_of, plugin, rule, text_of
+from forensics.findings.rule import Context, Evidence, listed, number_of, plugin, rule, text_of
 from forensics.model import Finding, Severity
 from forensics.tables import Absent, Row
 
 VIEWS = "linux.malware.modxview.Modxview"
-HIDDEN = "linux.malware.hidden_modules.Hidden_modules"
-CHECKED = "linux.malware.check_modules.Check_modules"
 SYSCALLS = "linux.malware.check_syscall.Check_syscall"
 INTERRUPTS = "linux.malware.check_idt.Check_idt"
 
@@ -22,37 +20,6 @@ _TAINTS = {
     18: "an in-kernel test",
 }  # fmt: skip
 """Documentation/admin-guide/tainted-kernels.rst"""
-
-
-@rule("hidden-module", needs=(f"{HIDDEN}|{VIEWS}|{CHECKED}",))
-def hidden_modules(evidence: Evidence, context: Context) -> Iterator[Finding]:
-    """Name modules that are in memory and in no list that the kernel shows."""
-    shown = {text_of(row.get("name")) for row in evidence.rows("modules")} | set(
-        context.facts.modules if context.facts else ()
-    )
-    seen: set[str] = set()
-    for table, name in _unlisted(evidence):
-        if name not in shown | seen | context.instruments:
-            seen.add(name)
-            yield Finding(
-                rule="hidden-module",
-                severity=Severity.HIGH,
-                title=f"The kernel module {name} hides",
-                statement=f"Memory has the kernel module {name}; the kernel's own list (/proc/modules) does not.",
-                exhibits=evidence.exhibits(table, "modules"),
-                repeat=plugin(table),
-                technique="T1014",
-                facts={"module": name},
-            )
-
-
-def _unlisted(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    for table in (HIDDEN, CHECKED):
-        for row in evidence.rows(table):
-            yield table, text_of(row.get("Module Name", row.get("Name")), 64) or "without a name"
-    for row in evidence.rows(VIEWS):
-        if row.get("In procfs") is False and (is_true(row.get("In sysfs")) or is_true(row.get("In scan"))):
-            yield VIEWS, text_of(row.get("Name"), 64) or "without a name"
 
 
 @rule("foreign-module", needs=(VIEWS,))

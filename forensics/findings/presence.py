@@ -22,7 +22,8 @@ class _Task:
     started: float | None  # seconds since boot, None unknown
 
 
-def _epoch(cell: Cell | None) -> float | None:
+def epoch(cell: Cell | None) -> float | None:
+    """Read a time cell as seconds since 1970; None where there is none."""
     try:
         moment = datetime.fromisoformat(text_of(cell))
     except ValueError:
@@ -43,7 +44,7 @@ def in_memory(evidence: Evidence, facts: Facts) -> dict[int, _Task]:
     for row in evidence.rows(PSLIST):
         pid, thread = number_of(row.get("PID")), number_of(row.get("TID"))
         if pid is not None and (thread is None or thread == pid):
-            created = _epoch(row.get("CREATION TIME"))
+            created = epoch(row.get("CREATION TIME"))
             started = created - boot if created is not None and boot is not None else None
             found[pid] = _Task(pid, text_of(row.get("COMM")), started)
     return found
@@ -54,7 +55,7 @@ def _afterwards(evidence: Evidence, facts: Facts) -> dict[int, _Task]:
     for row in evidence.rows("processes"):
         pid = number_of(row.get("pid"))
         if pid is not None:
-            began = _epoch(row.get("started"))
+            began = epoch(row.get("started"))
             started = began - boot if began is not None and boot is not None else None
             found[pid] = _Task(pid, text_of(row.get("comm")), started)
     return found

@@ -115,6 +115,7 @@ def size_of(count: int) -> str:
     return f"{count} bytes"
 
 
-def plugin(name: str, image: str = "the memory image") -> str:
-    """Give the words that repeat a plugin's result."""
-    return f"vol -f {image} {name}"
+def plugin(name: str, image: str = "the memory image", *, ours: bool = False) -> str:
+    """Give the words that repeat a plugin's result; one of ours needs the folder that it comes in."""
+    folder = " -p forensics/volatility/ours" if ours else ""
+    return f"vol{folder} -f {image} {name}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from forensics import findings, tables
+from forensics import findings, tables, views
 from forensics.collectors import Output, Reading, collectors
 from forensics.model import (
     JSON,
@@ -25,7 +25,7 @@ from forensics.model import (
 from forensics.stage import Desk, Entered, stage
 from forensics.tables import Table
 
-FINDINGS = "findings"
+FINDINGS, VIEWS = "findings", "views"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,9 @@ def interpret(  # noqa: PLR0917 - a stage names all that it needs
             reading = collectors()[name].read(_output(desk, exhibits))
             found |= {table.name: replace(table, sources=_numbers(exhibits)) for table in reading.tables}
             yield from _interpret_one(desk, name, exhibits, reading, settings)
+    if VIEWS not in desk.results:
+        every = (*facts.exhibits, *live.exhibits, *proof.exhibits, *analysis.exhibits)
+        yield from _views(desk, facts, found, {exhibit.number: exhibit for exhibit in every})
     if FINDINGS not in desk.results:
         yield from _findings(desk, facts, found, proof)
 
@@ -120,9 +123,29 @@ def _tables(desk: Desk, exhibits: Iterable[Exhibit]) -> dict[str, Table]:
     return found
 
 
+def _views(desk: Desk, facts: Facts, found: dict[str, Table], every: Mapping[str, Exhibit]) -> Iterator[Draft | Result]:
+    """Lay beside each other what memory and the target tell of one thing; the findings rest on these tables."""
+    made = list(views.make(found, facts, _number_of(facts)))
+    for table in made:
+        found[table.name] = table
+        path = desk.work / f"{table.name}.jsonl"
+        tables.write(path, table)
+        sources = tuple(every[number] for number in table.sources if number in every)
+        noted: dict[str, JSON] = {"table": table.name, "rows": len(table), "unread": {}}
+        yield Draft(path, Role.DERIVED, "table", table.title, name=path.name, item=VIEWS, sources=sources, facts=noted)
+    rows: dict[str, JSON] = {table.name: len(table) for table in made}
+    if made:
+        yield Result(VIEWS, Outcome.DONE, "", {"rows": rows})
+    else:
+        yield Result(VIEWS, Outcome.ABSENT, "memory was not analysed: there is nothing to lay beside the live lists")
+
+
+def _number_of(facts: Facts) -> str:
+    return next((exhibit.number for exhibit in facts.exhibits if exhibit.kind == "facts"), "")
+
+
 def _findings(desk: Desk, facts: Facts, found: Mapping[str, Table], proof: Proof) -> Iterator[Draft | Result]:
-    number = next((exhibit.number for exhibit in facts.exhibits if exhibit.kind == "facts"), "")
-    context = findings.Context(facts=facts, verdict=proof.verdict, facts_exhibit=number)
+    context = findings.Context(facts=facts, verdict=proof.verdict, facts_exhibit=_number_of(facts))
     made = findings.find(found, context)
     not_run = findings.not_run(found)
     path = desk.work / "findings.json"

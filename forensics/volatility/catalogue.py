@@ -45,6 +45,10 @@ DEFAULT: tuple[str, ...] = (
     "linux.mountinfo.MountInfo",
     "linux.iomem.IOMem",
     "linux.vmcoreinfo.VMCoreInfo",
+    "linux.forensics.processes.ProcessViews",
+    "linux.forensics.modules.ModuleViews",
+    "linux.forensics.routes.Routes",
+    "linux.forensics.oom.OomState",
 )
 """Run unless a plan says otherwise: what the findings and the report need, and what costs little beside."""
 

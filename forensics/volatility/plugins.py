@@ -15,6 +15,9 @@ from volatility3.framework.configuration import requirements
 
 Plugin: TypeAlias = "type[Any]"
 
+OURS = Path(__file__).parent / "ours"
+"""Plugins that come with the program, in Volatility's own form: `vol -p` of this folder runs them too."""
+
 _ARGUMENTS: Mapping[str, str] = {
     "linux.pagecache.InodePages": "it needs an argument: find or inode",
     "linux.pagecache.RecoverFs": "it writes a copy of the cached file system, and only when asked to by hand",
@@ -30,7 +33,7 @@ def load(folders: Sequence[str | Path] = ()) -> dict[str, Plugin]:
     """
     constants.OFFLINE = True
     framework.require_interface_version(2, 0, 0)
-    paths = [str(folder) for folder in folders]
+    paths = [*(str(folder) for folder in folders), str(OURS)]
     volatility3.plugins.__path__ = paths + constants.PLUGINS_PATH
     from volatility3.plugins import linux  # noqa: PLC0415 (the path before it decides what this finds)
 
