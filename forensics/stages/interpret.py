@@ -24,8 +24,9 @@ from forensics.model import (
 )
 from forensics.stage import Desk, Entered, stage
 from forensics.tables import Table
+from forensics.timeline import timeline
 
-FINDINGS, VIEWS = "findings", "views"
+FINDINGS, VIEWS, TIMELINE = "findings", "views", "timeline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,12 @@ def interpret(  # noqa: PLR0917 - a stage names all that it needs
             reading = collectors()[name].read(_output(desk, exhibits))
             found |= {table.name: replace(table, sources=_numbers(exhibits)) for table in reading.tables}
             yield from _interpret_one(desk, name, exhibits, reading, settings)
+    every = (*facts.exhibits, *live.exhibits, *proof.exhibits, *analysis.exhibits)
+    known = {exhibit.number: exhibit for exhibit in every}
     if VIEWS not in desk.results:
-        every = (*facts.exhibits, *live.exhibits, *proof.exhibits, *analysis.exhibits)
-        yield from _views(desk, facts, found, {exhibit.number: exhibit for exhibit in every})
+        yield from _views(desk, facts, found, known)
+    if TIMELINE not in desk.results:
+        yield from _timeline(desk, facts, found, known)
     if FINDINGS not in desk.results:
         yield from _findings(desk, facts, found, proof)
 
@@ -128,16 +132,33 @@ def _views(desk: Desk, facts: Facts, found: dict[str, Table], every: Mapping[str
     made = list(views.make(found, facts, _number_of(facts)))
     for table in made:
         found[table.name] = table
-        path = desk.work / f"{table.name}.jsonl"
-        tables.write(path, table)
-        sources = tuple(every[number] for number in table.sources if number in every)
-        noted: dict[str, JSON] = {"table": table.name, "rows": len(table), "unread": {}}
-        yield Draft(path, Role.DERIVED, "table", table.title, name=path.name, item=VIEWS, sources=sources, facts=noted)
+        yield _combined(desk, VIEWS, table, every)
     rows: dict[str, JSON] = {table.name: len(table) for table in made}
     if made:
         yield Result(VIEWS, Outcome.DONE, "", {"rows": rows})
     else:
         yield Result(VIEWS, Outcome.ABSENT, "memory was not analysed: there is nothing to lay beside the live lists")
+
+
+def _timeline(
+    desk: Desk, facts: Facts, found: Mapping[str, Table], every: Mapping[str, Exhibit]
+) -> Iterator[Draft | Result]:
+    """Put all that has a time into one table, by the examiner's clock."""
+    made = timeline(found, facts)
+    if made is None:
+        yield Result(TIMELINE, Outcome.EMPTY, "nothing that was collected or analysed tells a time")
+        return
+    yield _combined(desk, TIMELINE, made, every)
+    yield Result(TIMELINE, Outcome.DONE, "", {"rows": len(made)})
+
+
+def _combined(desk: Desk, item: str, table: Table, every: Mapping[str, Exhibit]) -> Draft:
+    """Write a table that was made of several others."""
+    path = desk.work / f"{table.name}.jsonl"
+    tables.write(path, table)
+    sources = tuple(every[number] for number in table.sources if number in every)
+    noted: dict[str, JSON] = {"table": table.name, "rows": len(table), "unread": {}}
+    return Draft(path, Role.DERIVED, "table", table.title, name=path.name, item=item, sources=sources, facts=noted)
 
 
 def _number_of(facts: Facts) -> str:

@@ -41,11 +41,12 @@ def test_every_collector_gives_its_tables_with_the_exhibits_they_were_made_from(
     live = exhibits(tmp_path, *collectors())
     given = work(tmp_path, live)
     made = {str(one.facts["table"]): one for one in given if isinstance(one, Draft) and one.kind == "table"}
+    assert "timeline" in made
     assert {"processes", "sockets", "oom_kills", "block_io_latency", "iostat", "iotop", "lynis_findings"} <= set(made)
     for draft in made.values():
         table = tables.read(draft.path)
         assert set(table.sources) == {source.number for source in draft.sources}
-        assert {source.item for source in draft.sources} == {draft.item}
+        assert draft.item == "timeline" or {source.item for source in draft.sources} == {draft.item}
 
 
 def test_pictures_are_among_what_is_made(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_items_that_had_ended_are_not_made_again(tmp_path: Path) -> None:
     live = exhibits(tmp_path, "load", "mounts")
     ended = desk(tmp_path, {"load": Result("load", Outcome.DONE)})
     given = interpret.work(ended, FACTS, LiveEvidence(live, ()), Analysis((), ()), NOTHING, InterpretSettings())
-    assert {one.item for one in given} == {"mounts", "views", "findings"}
+    assert {one.item for one in given} == {"mounts", "views", "timeline", "findings"}
 
 
 @pytest.mark.parametrize("name", ["lynis.tar.gz", "elsewhere"])
@@ -112,4 +113,4 @@ def test_what_is_no_collectors_output_is_left_alone(tmp_path: Path, name: str) -
     path.write_bytes(b"\x1f\x8b")
     draft = Draft(path, Role.INSTRUMENT, "collector-tool", name, name=name, item="lynis", facts={"part": name})
     given = work(tmp_path, (enter(tmp_path, draft, 1, "collect"),))
-    assert {one.item for one in given} == {"views", "findings"}
+    assert {one.item for one in given} == {"views", "timeline", "findings"}
