@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 MIB = 1 << 20
+Piece: TypeAlias = "bytes | memoryview"
+"""Bytes of a stream as they came; nothing writes to them any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Recorder(Protocol):
 class Stream(Protocol):
     """A running command's output, as it comes."""
 
-    def read(self, size: int = MIB) -> bytes:
+    def read(self, size: int = MIB) -> Piece:
         """Give at least one byte and at most `size`; b"" when stdout has ended. Unreachable when the link is lost."""
 
     def ended(self) -> Completed:
@@ -112,7 +114,7 @@ class Stream(Protocol):
 class Channel(Protocol):
     """Bytes from a TCP port of the target's loopback."""
 
-    def read(self, size: int = MIB) -> bytes:
+    def read(self, size: int = MIB) -> Piece:
         """Give at least one byte and at most `size`; b"" at the end. Unreachable when the link is lost."""
 
 

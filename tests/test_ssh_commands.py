@@ -15,7 +15,7 @@ import pytest
 
 from forensics.errors import CommandFailed, Refused, TargetError, ToolMissing, Unreachable
 from forensics.host import MIB, Limits, Stream
-from forensics.ssh import Secrets, SshHost, Timing, connect, link
+from forensics.ssh import Secrets, SshHost, Timing, connect, transport
 from tests.proxy import Proxy
 from tests.recorder import MemoryRecorder
 from tests.sshd import Sshd, free_port
@@ -198,7 +198,7 @@ def test_the_keys_are_renewed_in_the_middle_and_at_the_end(
     """A renewal of ours that falls on the end of a command made paramiko wait for itself, for 30 s, and then break."""
     idle_sshd.start(*() if ours else ("RekeyLimit 128K",))
     if ours:
-        monkeypatch.setattr(link, "REKEY", 1 << 17)
+        monkeypatch.setattr(transport, "REKEY", 1 << 17)
     host = connect(idle_sshd.target(), MemoryRecorder(), Secrets())
     for _ in range(15):
         said = host.run("head", "-c", "132000", "/dev/zero", expect=True)

@@ -8,7 +8,6 @@ release the interpreter's lock.
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
 import threading
 import time
@@ -18,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forensics.errors import ForensicsError
-from forensics.host import MIB, Channel
+from forensics.host import MIB, Channel, Piece
 from forensics.lime.format import Segment, Walk
+from forensics.lime.writing import PIECES, Writer
 from forensics.model import JSON, Digest, utc
 from forensics.progress import Progress
 
@@ -29,7 +29,6 @@ IDLE = 120.0
 STALL = 0.5
 """Seconds without a byte that are put on record."""
 
-_PIECES = 48  # of at most a MiB each, in either queue
 _END = b""
 
 
@@ -95,7 +94,7 @@ def receive(channel: Channel, path: Path, received: Received, expected: int, pro
     received.started = utc(datetime.now(UTC))
     received.walk.entered = lambda _segment: received.entered.append(time.monotonic() - begin)
     digest = hashlib.sha256()
-    writer = _Writer(path)
+    writer = Writer(path)
     reader = _Reader(channel)
     try:
         with progress.task("Receiving memory", expected or None) as came:
@@ -117,7 +116,7 @@ def receive(channel: Channel, path: Path, received: Received, expected: int, pro
         received.reason = writer.problem or received.reason or received.walk.shortfall
 
 
-def _pieces(reader: _Reader, received: Received, begin: float) -> Iterator[bytes]:
+def _pieces(reader: _Reader, received: Received, begin: float) -> Iterator[Piece]:
     """Give what the network brings, until its end; notes stalls, and why it ended before its time."""
     while True:
         asked = time.monotonic()
@@ -140,14 +139,14 @@ class _Reader(threading.Thread):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(name="network", daemon=True)
-        self.pieces: queue.Queue[bytes] = queue.Queue(_PIECES)
+        self.pieces: queue.Queue[Piece] = queue.Queue(PIECES)
         self.problem = ""
         self._channel = channel
         self.start()
 
     def run(self) -> None:
         """Read to the end."""
-        piece = b"begin"
+        piece: Piece = b"begin"
         while piece:
             try:
                 piece = self._channel.read(MIB)
@@ -159,60 +158,6 @@ class _Reader(threading.Thread):
                 self.pieces.put(piece, timeout=2 * IDLE)
             except queue.Full:
                 return  # nobody takes any more
-
-
-class _Writer(threading.Thread):
-    """Writes pieces to a new file; `problem` says why it stopped."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(name="disk", daemon=True)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._pieces: queue.Queue[bytes] = queue.Queue(_PIECES)
-        self._where = path
-        self.problem = ""
-        self.written = 0
-        self.start()
-
-    def take(self, piece: bytes) -> bool:
-        """Hand a piece over; False when it cannot be written."""
-        while not self.problem:
-            try:
-                self._pieces.put(piece, timeout=0.5)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def finish(self) -> None:
-        """Write what is waiting, fsync and close."""
-        while self.is_alive():
-            try:
-                self._pieces.put(_END, timeout=0.5)
-                break
-            except queue.Full:
-                continue
-        self.join()
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            self._failed(error)
-        finally:
-            os.close(self._descriptor)
-
-    def run(self) -> None:
-        """Write to the end, or to the first error."""
-        try:
-            while piece := self._pieces.get():
-                view = memoryview(piece)
-                while view:
-                    count = os.write(self._descriptor, view)
-                    self.written += count
-                    view = view[count:]
-        except OSError as error:
-            self._failed(error)
-
-    def _failed(self, error: OSError) -> None:
-        self.problem = self.problem or f"writing {self._where} failed after {self.written} bytes: {error.strerror}"
 
 
 __all__ = ["Received", "Segment", "receive"]

@@ -18,7 +18,7 @@ import paramiko
 
 from forensics import text
 from forensics.errors import CommandFailed, ForensicsError, SudoRefused, TargetError, ToolMissing
-from forensics.host import MIB, Change, Completed, Identity, Limits, Recorder
+from forensics.host import MIB, Change, Completed, Identity, Limits, Piece, Recorder
 from forensics.model import Target
 from forensics.ssh.footprint import Footprint
 from forensics.ssh.link import Link, Timing
@@ -256,7 +256,7 @@ class RemoteStream:
         self._command = command
         self._root = root
 
-    def read(self, size: int = MIB) -> bytes:
+    def read(self, size: int = MIB) -> Piece:
         """Give at least one byte and at most `size`; b"" at the end of stdout, or when a limit was met."""
         return self._command.read(size)
 
@@ -277,11 +277,11 @@ class LoopbackChannel:
         self._channel = channel
         channel.settimeout(0.25)
 
-    def read(self, size: int = MIB) -> bytes:
+    def read(self, size: int = MIB) -> Piece:
         """Give at least one byte and at most `size`; b"" at the end. Unreachable when the link is lost."""
         while True:
             try:
-                data = self._channel.recv(size)
+                data: Piece = self._channel.recv(size)
             except TimeoutError:
                 if not self._link.alive:
                     raise self._link.lost() from None

@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import paramiko
 
@@ -20,6 +19,7 @@ from forensics.errors import Refused, TargetError, Unreachable
 from forensics.model import Target
 from forensics.ssh.hostkeys import check_host_key, fingerprint, known_keys
 from forensics.ssh.login import Secrets, allowed_methods, authenticate
+from forensics.ssh.transport import WINDOW, Transport
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 """Fastest first: with paramiko AES-GCM moves 1.6 times what AES-CTR with a MAC does."""
@@ -30,12 +30,6 @@ MACS = (
     "hmac-sha2-256",
     "hmac-sha2-512",
 )
-WINDOW = 2 << 20
-"""Bytes in flight per channel: bandwidth × round trip of 1 Gbit/s at 16 ms; larger ones make paramiko slower."""
-
-REKEY = 1 << 34
-"""Bytes after which we renew the keys: a quarter of what RFC 4344 (section 3.2) allows for AES."""
-
 ADMINISTRATIVELY_PROHIBITED = 1  # RFC 4254, section 5.1
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it has to say is raised, too
@@ -49,47 +43,10 @@ class Timing:
     banner: float = 20.0
     login: float = 60.0
     channel: float = 30.0
+    sessions: float = 3.0  # for a server that has no session free
     opening: float = 60.0  # until a command has begun: login shell, sudo and what it asks
     pulse: float = 10.0  # between two questions whether the target is still there
     silence: float = 60.0  # without an answer or a byte: the connection is lost
-
-
-class _Transport(paramiko.Transport):
-    """A transport that keeps what the server offered, and that lives through every renewal of its keys.
-
-    paramiko 5.1 answers the end of a channel from the thread that also renews the keys, and lets it wait there until
-    they are renewed: an end that falls into a renewal stops everything for 30 s, and then breaks the connection. So
-    that thread's own messages are held until the new keys are in use, as RFC 4253 (section 7.1) asks.
-    """
-
-    offered: dict[str, list[str]] | None = None
-    clear_to_send: threading.Event
-    remote_cipher: str  # paramiko sets these; its types do not tell
-    remote_mac: str | None
-    agreed_on_strict_kex: bool
-
-    def __init__(self, sock: socket.socket | paramiko.Channel) -> None:
-        self._held: list[paramiko.Message] = []
-        super().__init__(sock, default_window_size=WINDOW)
-        self.packetizer.REKEY_BYTES = REKEY
-
-    def _send_user_message(self, data: paramiko.Message) -> None:
-        if threading.current_thread() is self and not self.clear_to_send.is_set():
-            self._held.append(data)
-        else:
-            super()._send_user_message(data)  # type: ignore[misc]
-
-    def _parse_newkeys(self, m: paramiko.Message) -> None:
-        super()._parse_newkeys(m)  # type: ignore[misc]
-        held, self._held = self._held, []
-        for message in held:
-            super()._send_user_message(message)  # type: ignore[misc]
-
-    def _really_parse_kex_init(self, m: paramiko.Message, ignore_first_byte: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)  # type: ignore[misc]
-        if self.offered is None:
-            self.offered = {name: list(value) for name, value in parsed.items() if isinstance(value, list)}
-        return parsed
 
 
 class Link:
@@ -141,8 +98,26 @@ class Link:
         )
 
     def session(self) -> paramiko.Channel:
-        """Open a channel for one command."""
-        return self._open("session")
+        """Open a channel for one command; TargetError when the server opens none.
+
+        A server with few sessions frees one a moment after its command was seen to end.
+        """
+        limit = time.monotonic() + self.timing.sessions
+        while True:
+            try:
+                return self._open("session")
+            except paramiko.ChannelException as refusal:
+                if time.monotonic() > limit:
+                    raise self._no_session(refusal) from None
+            time.sleep(0.1)
+
+    def _no_session(self, refusal: paramiko.ChannelException) -> TargetError:
+        return TargetError(
+            "the target's SSH server opens no further session",
+            where=self.target.label,
+            why=text.show(refusal.text, 200) or "it gave no reason",
+            remedy="MaxSessions in its sshd_config must allow 4 sessions at a time (10 is its default)",
+        )
 
     def to_loopback(self, port: int) -> paramiko.Channel:
         """Open a channel to a port of the target's loopback."""
@@ -204,8 +179,8 @@ class Link:
             remedy="check address and port, and that the target's SSH server runs",
         )
 
-    def _negotiate(self) -> _Transport:
-        transport = _Transport(self._socket())
+    def _negotiate(self) -> Transport:
+        transport = Transport(self._socket())
         options = transport.get_security_options()
         options.ciphers = CIPHERS
         options.digests = MACS

@@ -22,7 +22,7 @@ import paramiko
 
 from forensics import text
 from forensics.errors import CommandFailed
-from forensics.host import MIB, Completed, Limits
+from forensics.host import MIB, Completed, Limits, Piece
 from forensics.model import utc
 from forensics.ssh.link import Link
 from forensics.ssh.sudo import SudoDialogue
@@ -121,8 +121,9 @@ class RemoteCommand:
             return True
         return self._channel.recv_exit_status() == -1 and not self.link.answers()
 
-    def read(self, size: int = MIB) -> bytes:
+    def read(self, size: int = MIB) -> Piece:
         """Give at least one byte and at most `size`; b"" when stdout has ended or a limit was met."""
+        data: Piece
         if self._pending:
             data, self._pending = self._pending[:size], self._pending[size:]
         elif self._ended or self.cut:
@@ -201,10 +202,10 @@ class RemoteCommand:
             except (OSError, paramiko.SSHException):
                 return  # the program has ended, or the link: its reader will say
 
-    def _receive(self, size: int) -> bytes:
+    def _receive(self, size: int) -> Piece:
         while not self.cut:
             try:
-                data = self._channel.recv(size)
+                data: Piece = self._channel.recv(size)
             except TimeoutError:
                 self._look()
                 continue
