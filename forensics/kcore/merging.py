@@ -96,7 +96,7 @@ class Reader(threading.Thread):
         }
 
     def _travelled(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        data = bytes(self._stream.read(size))
         self.travelled += len(data)
         return data
 
