@@ -1,8 +1,10 @@
 """Traces of the block layer: one reader for what blktrace, blkparse and ftrace write, their latencies and pictures."""
 
+from forensics.blockio import arithmetic  # noqa: F401 - first of all
 from forensics.blockio.latency import Requests, pair
-from forensics.blockio.reading import TraceReport, interpret, latencies, processes, totals
-from forensics.blockio.trace import Trace, TraceRefused, dropped, read
+from forensics.blockio.reading import TraceReport, interpret, latencies, processes, tables, totals
+from forensics.blockio.records import TraceRefused
+from forensics.blockio.trace import Trace, dropped, read
 
 __all__ = [
     "Requests",
@@ -15,5 +17,6 @@ __all__ = [
     "pair",
     "processes",
     "read",
+    "tables",
     "totals",
 ]

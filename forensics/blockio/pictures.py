@@ -17,7 +17,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from forensics.blockio.latency import Q, Requests
+from forensics.blockio.events import Q
+from forensics.blockio.latency import Requests
 from forensics.blockio.trace import Trace
 from forensics.text import show
 

@@ -1,17 +1,21 @@
-"""Tables and pictures of a trace: totals, latencies over all and by process, and who read and wrote how much."""
+"""Tables of a trace: totals, latencies over all, by device and by process, who moved how much, overhead, seeks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
-from forensics.blockio import pictures
-from forensics.blockio.latency import MEASURES, C, D, F, M, Q, R, Requests, X, pair
-from forensics.blockio.trace import Integers, Trace, TraceRefused, read
+from forensics.blockio import parallel
+from forensics.blockio.counting import Counts, arrivals, count, depths, device_name, directions, seeks
+from forensics.blockio.events import WRITE, C, D, Q, R, X
+from forensics.blockio.latency import MEASURES, Requests, pair
+from forensics.blockio.records import TraceRefused
+from forensics.blockio.sorting import Integers, numbered, order_of
+from forensics.blockio.spread import Spread, spread, spreads
+from forensics.blockio.trace import Trace, read
 from forensics.model import utc
 from forensics.tables import Absent, Cell, Column, Table
 
@@ -31,9 +35,26 @@ _PROCESSES = (
     Column("writes", "integer"),
     Column("written_bytes", "bytes"),
 )
-_MOST = 40
+_DEVICES = (
+    Column("device"),
+    *(Column(name, "integer") for name in ("queued", "issued", "completed", "merges")),
+    Column("queued_per_issued", "number"),
+    *(Column(name, "bytes") for name in ("smallest", "average", "largest", "issued_bytes")),
+    *(Column(name, "integer") for name in ("read_depth", "write_depth", "sequential", "seeks")),
+    *(Column(name, "number") for name in ("seek_average", "seek_median", "seek_maximum")),
+)
+_OVERHEAD = (Column("device"), Column("measure"), Column("seconds", "seconds"), Column("percent", "number"))
+_MOST = 200
 """Processes that get their own latencies: those that queued most."""
-_PC = 0x200
+_EVERYONE = Absent("all processes")
+_SHARES = ("Q2G", "G2I", "Q2M", "I2D", "M2D", "D2C")
+
+
+Wait = tuple[str, Integers, Integers]
+"""A measure, its nanoseconds, and the requests that have it."""
+Depth = tuple[int, int]
+_Group = tuple[Integers, Integers]
+_By = dict[int, Spread]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,67 +66,125 @@ class TraceReport:
     unread: int = 0
 
 
-def interpret(raw: bytes, drops: int | None) -> TraceReport:
+def interpret(raw: bytes, drops: int | None, names: Mapping[int, str] | None = None) -> TraceReport:
     """Make the tables `block_io_…` and the pictures of one stream of a trace; all bytes unread when it is no trace.
 
     `drops`: events that were lost by blktrace's own count; None when it is not known.
     """
     try:
-        trace = read([raw], drops)
+        trace = read([raw], drops, names)
     except TraceRefused:
         return TraceReport((), {}, len(raw))
     requests = pair(trace)
-    tables = (totals(trace), latencies(trace, requests), processes(trace))
-    return TraceReport(tables, pictures.draw(trace, requests) if len(requests) else {}, trace.unread)
+    from forensics.blockio import pictures  # noqa: PLC0415 - who wants tables alone does not wait for matplotlib
+
+    return TraceReport(tables(trace, requests), pictures.draw(trace, requests) if len(requests) else {}, trace.unread)
 
 
-def totals(trace: Trace) -> Table:
-    """Count as blkparse does: requests and KiB queued, issued and completed, merges; and what was lost."""
-    rows = list(_counts(trace))
-    rows.append(("merges", _count(trace, trace.event == M) + _count(trace, trace.event == F), "requests"))
-    rows.append(("splits", _count(trace, trace.event == X), "requests"))
-    rows.append(("requeued", _count(trace, trace.event == R), "requests"))
+def tables(trace: Trace, requests: Requests) -> tuple[Table, ...]:
+    """Make all tables of a trace."""
+    waits = parallel.each(lambda name: (name, *requests.times(name)), MEASURES)
+    whole, counts, by_process = parallel.all_of(
+        lambda: latencies(trace, requests, waits), lambda: count(trace), lambda: processes(trace, requests)
+    )
+    deepest = [depths(trace, device) for device in counts.devices]
+    return (
+        totals(trace, counts, deepest),
+        whole,
+        by_process,
+        devices(trace, counts, deepest),
+        overhead(requests, waits),
+    )
+
+
+def totals(trace: Trace, counts: Counts, deepest: Sequence[Depth]) -> Table:
+    """Count as blkparse does: requests and KiB queued, issued and completed, merges, depth; and what was lost."""
+    rows = [*_counted(counts), *_driven(trace, counts, deepest)]
     rows.append(("events", len(trace), "events"))
-    lost: Cell = Absent("blktrace did not come to say it") if trace.dropped is None else trace.dropped
+    lost: Cell = Absent("it is not known: nobody kept what blktrace said") if trace.dropped is None else trace.dropped
     rows.append(("dropped", lost, "events"))
     rows.append(("unread", trace.unread, "bytes"))
     if len(trace):
         rows.append(("span", float(trace.time[-1] - trace.time[0]) / 1e9, "seconds"))
-        began: Cell = Absent("the trace has no wall clock")
-        if trace.epoch is not None:
-            began = _moment(trace.epoch + float(trace.time[0]) / 1e9)
-        rows.append(("first event", began, "time"))
+        rows.append(("first event", began(trace), "time"))
     return Table("block_io_totals", "Block I/O: totals of the trace", _TOTALS, tuple(rows))
 
 
-def _moment(seconds: float) -> Cell:
+def began(trace: Trace) -> Cell:
+    """Give the moment of the first event."""
+    if trace.notes.epoch is None:
+        return Absent("the trace has no wall clock")
     try:
-        return utc(datetime.fromtimestamp(seconds, UTC))
+        seconds, nanoseconds = divmod(trace.notes.epoch + int(trace.time[0]), 1_000_000_000)
+        return utc(datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000))
     except (ValueError, OverflowError, OSError):
         return Absent("not a time that can be")
 
 
-def _counts(trace: Trace) -> Iterator[tuple[Cell, ...]]:
-    fine = trace.category & _PC == 0
+def _counted(counts: Counts) -> Iterator[tuple[Cell, ...]]:
     for word, event in (("queued", Q), ("issued", D), ("completed", C)):
-        for direction, bit in (("reads", 0), ("writes", 2)):
-            rows = (trace.event == event) & fine & (trace.category & 2 == bit)
-            yield f"{direction} {word}", _count(trace, rows), "requests"
-            yield f"{direction} {word}, size", int(trace.size[rows].sum()) / 1024, "KiB"
+        for name, write in directions():
+            yield f"{name} {word}", counts.of(event, write=write), "requests"
+            yield f"{name} {word}, size", counts.kib(event, write=write), "KiB"
+    merges = [counts.merges(write=write) for _, write in directions()]
+    yield "merges", merges[0][0] + merges[1][0], "requests"
+    for (name, _), (number, size) in zip(directions(), merges, strict=True):
+        yield f"{name} merged", number, "requests"
+        yield f"{name} merged, size", size, "KiB"
+    yield "splits", counts.any(X), "requests"
+    yield "requeued", counts.any(R), "requests"
 
 
-def _count(trace: Trace, rows: npt.NDArray[np.bool_]) -> int:
-    del trace
-    return int(np.count_nonzero(rows))
+def _driven(trace: Trace, counts: Counts, deepest: Sequence[Depth]) -> Iterator[tuple[Cell, ...]]:
+    for name, write in directions():
+        yield f"{name[:-1]} depth, at most", max((one[write] for one in deepest), default=0), "requests"
+    yield "unplugs", counts.unplugs(timer=False) + counts.unplugs(timer=True), "events"
+    span = float(trace.time[-1] - trace.time[0]) / 1e9 if len(trace) else 0.0
+    for name, write in directions():
+        if span:
+            yield f"{name[:-1]} throughput", round(counts.kib(C, write=write) / span, 3), "KiB/s"
 
 
-def latencies(trace: Trace, requests: Requests) -> Table:
-    """Give each measure over all, then by the processes that queued most."""
-    rows = list(_measured("all", Absent("all processes"), requests, None))
-    pids, counts = np.unique(requests.pid, return_counts=True)
-    for pid in pids[np.argsort(-counts, kind="stable")][:_MOST].tolist():
-        rows.extend(_measured(name_of(trace, pid), pid, requests, requests.pid == pid))
+def latencies(trace: Trace, requests: Requests, waits: Sequence[Wait]) -> Table:
+    """Give each measure over all, then by device where there are several, then by the processes that queued most."""
+    pids, pid = numbered(requests.pid.astype(np.uint32))
+    disks, disk = numbered(requests.device)
+
+    def described(one: tuple[str, Integers, _Group, _Group]) -> tuple[str, list[Spread], _By, _By]:
+        name, whole, of_disk, of_pid = one
+        by_disk = spreads(*of_disk, len(disks)) if len(disks) > 1 else {}
+        return name, [spread(whole)] if len(whole) else [], by_disk, spreads(*of_pid, len(pids))
+
+    found = parallel.each(described, _measured(requests, waits, disk, pid))
+    rows: list[tuple[Cell, ...]] = [("all", _EVERYONE, name, *told) for name, whole, _, _ in found for told in whole]
+    for one, device in enumerate(disks.tolist()):
+        scope: tuple[Cell, ...] = (f"device {device_name(device)}", _EVERYONE)
+        rows += [(*scope, name, *by_disk[one]) for name, _, by_disk, _ in found if one in by_disk]
+    for one in np.argsort(-np.bincount(pid, minlength=len(pids)), kind="stable")[:_MOST].tolist():
+        scope = (name_of(trace, int(pids[one])), int(pids[one]))
+        rows += [(*scope, name, *by_pid[one]) for name, _, _, by_pid in found if one in by_pid]
     return Table("block_io_latency", "Block I/O: latencies", _LATENCY, tuple(rows))
+
+
+def _measured(
+    requests: Requests, waits: Sequence[Wait], disk: Integers, pid: Integers
+) -> Iterator[tuple[str, Integers, _Group, _Group]]:
+    """Give each measure's nanoseconds: all of them, those with their devices, and those with their processes."""
+    first = np.flatnonzero(np.diff(requests.row, prepend=-1) > 0)
+    if len(first) != len(requests):
+        first = np.unique(requests.row, return_index=True)[1]
+    time = requests.queued[first]
+    yield "Q2Q", np.diff(time), _between(time, disk[first]), _between(time, pid[first])
+    for name, times, rows in waits:
+        whole = len(rows) == len(requests)
+        yield name, times, (times, disk if whole else disk[rows]), (times, pid if whole else pid[rows])
+
+
+def _between(time: Integers, group: Integers) -> _Group:
+    """Give the times from one to the next of each group; `time` goes up."""
+    order = order_of(group)
+    same = np.flatnonzero(group[order][1:] == group[order][:-1]) + 1
+    return time[order[same]] - time[order[same - 1]], group[order[same]]
 
 
 def name_of(trace: Trace, pid: int) -> str:
@@ -113,36 +192,60 @@ def name_of(trace: Trace, pid: int) -> str:
     return trace.names.get(pid, f"process {pid}")
 
 
-def _measured(
-    scope: str, pid: Cell, requests: Requests, only: npt.NDArray[np.bool_] | None
-) -> Iterator[tuple[Cell, ...]]:
-    for measure in MEASURES:
-        times, rows = requests.times(measure)
-        chosen = times if only is None else times[only[rows]]
-        if len(chosen):
-            yield scope, pid, measure, len(chosen), *_spread(chosen)
-
-
-def _spread(times: Integers) -> tuple[float, ...]:
-    """Give minimum, average, median, 95th and 99th percentile and maximum in seconds."""
-    middle = np.percentile(times, (50, 95, 99), method="linear")
-    numbers = (times.min(), times.mean(), *middle, times.max())
-    return tuple(round(float(number) / 1e9, 12) for number in numbers)
-
-
-def processes(trace: Trace) -> Table:
-    """Charge every byte to the process that queued it, the busiest first."""
-    rows = (trace.event == Q) & (trace.category & _PC == 0)
-    pids, place = np.unique(trace.pid[rows], return_inverse=True)
-    writes = (trace.category[rows] & 2) != 0
+def processes(trace: Trace, requests: Requests) -> Table:
+    """Charge every byte once to the process that queued it, the busiest first."""
+    rows = arrivals(trace)
+    if bool(requests.below.any()):
+        rows = np.setdiff1d(rows, requests.row[requests.below])
+    pids, place = numbered(trace.pid[rows])
+    writes = (trace.category[rows] & WRITE) != 0
     size = trace.size[rows]
     columns = [
         np.bincount(place, weights, len(pids)).astype(np.int64).tolist()
         for weights in (~writes, np.where(writes, 0, size), writes, np.where(writes, size, 0))
     ]
     listed = [
-        (pid, name_of(trace, pid), reads, read_bytes, count, written)
-        for pid, reads, read_bytes, count, written in zip(pids.tolist(), *columns, strict=True)
+        (pid, name_of(trace, pid), reads, read_bytes, writes, written)
+        for pid, reads, read_bytes, writes, written in zip(pids.tolist(), *columns, strict=True)
     ]
     listed.sort(key=lambda row: -(row[3] + row[5]))
     return Table("block_io_processes", "Block I/O by process", _PROCESSES, tuple(listed))
+
+
+def devices(trace: Trace, counts: Counts, deepest: Sequence[Depth]) -> Table:
+    """Give for each device what btt tells of it: merge ratio, sizes, depth, and how far it had to seek."""
+    rows = tuple(_device(trace, counts, place, deepest[place]) for place in range(len(counts.devices)))
+    return Table("block_io_devices", "Block I/O by device", _DEVICES, rows)
+
+
+def _device(trace: Trace, counts: Counts, place: int, deepest: Depth) -> tuple[Cell, ...]:
+    device = counts.devices[place]
+    queued, issued, completed = (counts.any(event, place) for event in (Q, D, C))
+    merges = sum(counts.merges(write=write, device=place)[0] for _, write in directions())
+    none = Absent("nothing was issued")
+    sizes = trace.size[(trace.event == D) & (trace.device == device) & (trace.size > 0)]
+    told: tuple[Cell, ...] = (none, none, none, 0)
+    if len(sizes):
+        told = (int(sizes.min()), int(sizes.mean()), int(sizes.max()), int(sizes.sum(dtype=np.int64)))
+    gaps = np.abs(seeks(trace, device)[0])
+    far: tuple[Cell, ...] = (Absent("fewer than two requests were issued"),) * 3
+    if len(gaps):
+        far = (round(float(gaps.mean()), 1), float(np.median(gaps)), int(gaps.max()))
+    sequential = int(np.count_nonzero(gaps == 0))
+    ratio: Cell = round(queued / issued, 3) if issued else none
+    facts = (device_name(device), queued, issued, completed, merges, ratio, *told, *deepest)
+    return *facts, sequential, len(gaps) - sequential, *far
+
+
+def overhead(requests: Requests, waits: Sequence[Wait]) -> Table:
+    """Tell where the time of all requests went: the sum of each part, and its share of the sum of Q2C."""
+    rows: list[tuple[Cell, ...]] = []
+    disks, disk = numbered(requests.device)
+    for one, device in enumerate(disks.tolist()):
+        sums = {name: int((times if len(disks) < 2 else times[disk[seen] == one]).sum()) for name, times, seen in waits}
+        rows += [
+            (device_name(device), name, round(sums[name] / 1e9, 9), round(100 * sums[name] / sums["Q2C"], 4))
+            for name in _SHARES
+            if sums["Q2C"] and sums[name]
+        ]
+    return Table("block_io_overhead", "Block I/O: where the time went", _OVERHEAD, tuple(rows))

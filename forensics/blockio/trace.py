@@ -1,4 +1,4 @@
-"""The trace reader: records of include/uapi/linux/blktrace_api.h, version 7, of either byte order.
+"""One capture of block I/O as columns: what blktrace, `blkparse -d` and ftrace's binary `blk` tracer write.
 
 Taken are per-CPU files, one interleaved stream (`blktrace -o -`), `blkparse -d` dumps, and ftrace's binary `blk`
 tracer: one record, four orders. Drops leave no mark in a trace (sequence numbers are given after a record has found
@@ -8,44 +8,32 @@ its place), so their number is handed in from blktrace's last words. What cannot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from forensics.errors import StageFailed
+from forensics.blockio import parallel
+from forensics.blockio.records import CGROUP, LAST_EVENT, LAST_NOTE, NOTIFY, Integers, Records, TraceRefused, locate
 from forensics.text import decode
 
-MAGIC = 0x65617400
-VERSION = 7
-HEAD = 48
-_WINDOW = 64  # records; the first guess of how far a stretch without odd payloads goes
-
-NOTIFY = 0x0400  # of the category half of an action
-_PROCESS, _TIMESTAMP = 0, 1
-
-RECORD = np.dtype(
-    [
-        ("magic", "<u4"),
-        ("sequence", "<u4"),
-        ("time", "<u8"),
-        ("sector", "<u8"),
-        ("bytes", "<u4"),
-        ("action", "<u4"),
-        ("pid", "<u4"),
-        ("device", "<u4"),
-        ("cpu", "<u4"),
-        ("error", "<u2"),
-        ("pdu_len", "<u2"),
-    ]
-)
-
-Integers = npt.NDArray[np.int64]
+U, UT, X, A = 10, 11, 13, 15
+_PROCESS, _TIMESTAMP, _MESSAGE = 0, 1, 2
+_MESSAGES = 10_000
+"""How many of the kernel's messages are kept as text; all are counted."""
 
 
-class TraceRefused(StageFailed):
-    """These bytes are no trace, or a trace of a version that cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a trace says beside its events."""
+
+    names: Mapping[int, str] = field(default_factory=dict)  # pid -> comm; "a, b" when a number was used twice
+    epoch: int | None = None  # nanoseconds since 1970 at monotonic zero, when the trace tells it
+    messages: tuple[tuple[int, str], ...] = ()  # nanoseconds, text; the first ones
+    count: int = 0  # of all notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +42,46 @@ class Trace:
 
     time: Integers
     sector: Integers
-    size: Integers  # bytes
-    event: Integers  # 1 queue … 17 driver data
-    category: Integers  # bits: 1 read, 2 write, 4 flush, …
-    pid: Integers  # the thread that emitted the event
-    device: Integers  # major << 20 | minor
-    cpu: Integers
-    other: Integers  # X: second sector; A: sector it was mapped from; U: depth; -1 otherwise
-    names: dict[int, str] = field(default_factory=dict)  # pid -> comm, the last one seen
-    epoch: float | None = None  # Unix time at monotonic zero, when the trace tells it
+    size: npt.NDArray[np.uint32]  # bytes
+    event: npt.NDArray[np.uint8]  # 1 queue … 17 driver data
+    category: npt.NDArray[np.uint32]  # bits: 1 read, 2 write, 4 flush, …
+    pid: npt.NDArray[np.uint32]  # the thread that emitted the event
+    device: npt.NDArray[np.uint32]  # major << 20 | minor
+    cpu: npt.NDArray[np.uint16]
+    error: npt.NDArray[np.uint16]
+    said: Integers  # rows of U, UT, X and A, which say something more
+    other: Integers  # for those: X second sector, A sector it was mapped from, U depth; -1 when it is not there
+    origin: npt.NDArray[np.uint32]  # for those: A the device it was mapped from
+    notes: Notes = field(default_factory=Notes)
     unread: int = 0  # bytes
     dropped: int | None = None  # events, by blktrace's own count; None: not known
+    version: int = 7
 
     def __len__(self) -> int:
         return len(self.time)
 
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Names of processes by number."""
+        return self.notes.names
 
-def read(files: Sequence[bytes], drops: int | None = None) -> Trace:
-    """Read one capture from its files; TraceRefused when the first word is no trace's of version 7."""
-    parts = [_read_one(content) for content in files if content]
-    if not parts:
-        raise TraceRefused("the trace is empty", why="there is not one byte")
-    records = np.concatenate([part.records for part in parts])
-    other = np.concatenate([part.other for part in parts])
-    unread = sum(part.unread for part in parts)
-    names: dict[int, str] = {}
-    epochs = [part.epoch for part in parts if part.epoch is not None]
-    for part in parts:
-        names.update(part.names)
-    return _trace(records, other, names, epochs[0] if epochs else None, unread=unread, drops=drops)
+
+def read(files: Sequence[bytes | Path], drops: int | None = None, names: Mapping[int, str] | None = None) -> Trace:
+    """Read one capture from its files; TraceRefused when one is no trace, or of an unknown version.
+
+    `names`: of processes, where the trace itself tells none (ftrace). Empty files of idle processors count for nothing.
+    """
+    raws = [raw for raw in map(_octets, files) if len(raw)]
+    if not raws:
+        raise TraceRefused(
+            "the trace is empty", why="there is not one byte", remedy="see what blktrace said at its end"
+        )
+    parts = parallel.each(lambda raw: _Part.of(locate(raw)), raws)
+    return _in_time(parts, drops, names or {})
+
+
+def _octets(source: bytes | Path) -> npt.NDArray[np.uint8]:
+    return np.fromfile(source, np.uint8) if isinstance(source, Path) else np.frombuffer(source, np.uint8)
 
 
 def dropped(words: bytes, *, piped: bool = False) -> int | None:
@@ -96,151 +95,173 @@ def dropped(words: bytes, *, piped: bool = False) -> int | None:
     return int(lost[1]) if lost else 0 if piped else None
 
 
-def _trace(
-    records: npt.NDArray[np.void],
-    other: Integers,
-    names: dict[int, str],
-    epoch: float | None,
-    *,
-    unread: int,
-    drops: int | None,
-) -> Trace:
-    time = records["time"].astype(np.int64)
-    if len(time) > 1 and not bool(np.all(time[1:] >= time[:-1])):
-        order = np.argsort(time, kind="stable")
-        records, other, time = records[order], other[order], time[order]
-    columns = [records[name].astype(np.int64) for name in ("sector", "bytes", "action", "pid", "device", "cpu")]
-    sector, size, action, pid, device, cpu = columns
-    return Trace(
-        time, sector, size, action & 0x7FFF, action >> 16, pid, device, cpu, other, names, epoch, unread, drops
-    )
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The events of one file, not yet copied out of it, and its notes."""
 
-
-@dataclass(slots=True)
-class _One:
-    """What one file gave."""
-
-    records: npt.NDArray[np.void]
-    other: Integers
-    names: dict[int, str]
-    epoch: float | None
+    records: Records
+    time: Integers
+    notes: Notes
     unread: int
 
-
-def _read_one(content: bytes) -> _One:
-    little = _byte_order(content)
-    offsets, unread = _offsets(content, little=little)
-    records = _gathered(content, offsets, RECORD if little else RECORD.newbyteorder(">"))
-    notify = (records["action"] >> 16) & NOTIFY != 0
-    names, epoch = _notes(content, records[notify], offsets[notify], little=little)
-    records, offsets = records[~notify].astype(RECORD), offsets[~notify]
-    return _One(records, _others(content, records, offsets), names, epoch, unread)
-
-
-def _gathered(content: bytes, offsets: Integers, kind: np.dtype[np.void]) -> npt.NDArray[np.void]:
-    """Copy the heads of the records side by side, in words where a stretch of them stands on a word's border."""
-    heads = np.empty((len(offsets), HEAD // 4), np.uint32)
-    for start in np.unique(offsets % 4).tolist():
-        rows = np.flatnonzero(offsets % 4 == start)
-        words = np.frombuffer(content, np.uint32, (len(content) - start) // 4, start)
-        first = (offsets[rows] - start) // 4
-        for column in range(HEAD // 4):
-            heads[rows, column] = words[first + column]
-    return heads.view(kind).reshape(-1)
+    @classmethod
+    def of(cls, records: Records) -> _Part:
+        """Tell events from notes, and from records that cannot be."""
+        action, time = records.actions(), records.double(records.layout.time)
+        kind, noting = action & (0xFFFF & ~CGROUP), action & (NOTIFY << 16) != 0
+        strange = (records.word(records.layout.cpu) > 0xFFFF) | (time < 0) | (kind > LAST_EVENT)
+        strange |= np.where(noting, kind > LAST_NOTE, kind == 0)
+        unread = records.unread
+        if bool(strange.any()):
+            lost = records.only(records.starts[strange])
+            unread += int(lost.lengths().sum()) + len(lost.starts) * records.layout.words * 4
+        rows = np.flatnonzero(noting & ~strange)
+        notes = _notes(records.only(records.starts[rows]))
+        events = ~(noting | strange)
+        if not bool(events.all()):
+            records, time = records.only(records.starts[events]), time[events]
+        return cls(records, time, notes, unread)
 
 
-def _byte_order(content: bytes) -> bool:
-    """Tell whether the records are little-endian; TraceRefused for another version, or for no trace."""
-    for little, word in ((True, content[:4][::-1]), (False, content[:4])):
-        if word[:3] == MAGIC.to_bytes(4, "big")[:3]:
-            if word[3] == VERSION:
-                return little
-            raise TraceRefused(
-                "the trace cannot be read",
-                why=f"it is of version {word[3]}, and version {VERSION} is what is known",
-                remedy="use a newer version of this program, or the blkparse of the traced system",
-            )
-    raise TraceRefused("these bytes are no trace", why=f"the first word is {content[:4].hex() or 'missing'}")
-
-
-def _offsets(content: bytes, *, little: bool) -> tuple[Integers, int]:
-    """Find where each record begins, and count the bytes that belong to none."""
-    magic = (MAGIC | VERSION).to_bytes(4, "little" if little else "big")
-    found: list[Integers] = []
-    unread, at, window = 0, 0, _WINDOW
-    while at < len(content):
-        if content[at : at + 4] != magic:
-            following = content.find(magic, at + 1)
-            following = len(content) if following < 0 else following
-            unread, at = unread + following - at, following
-            continue
-        stretch, after = _stretch(content, at, window, little=little)
-        if not len(stretch):
-            beyond = content.find(magic, at + 1)  # a record that runs past the end: cut off, or damaged
-            beyond = len(content) if beyond < 0 else beyond
-            unread, at = unread + beyond - at, beyond
-            continue
-        window = window * 2 if len(stretch) * 2 > window else _WINDOW
-        found.append(stretch)
-        at = after
-    return (np.concatenate(found) if found else np.zeros(0, np.int64)), unread
-
-
-def _stretch(content: bytes, at: int, window: int, *, little: bool) -> tuple[Integers, int]:
-    """Read a run of records, each of which ends where the next begins; give their offsets and the end of the last."""
-    order = "<u4" if little else ">u4"
-    count = min((len(content) - at) // 4, window * HEAD // 4 * 2)
-    words = np.frombuffer(content, order, count, at)
-    candidates = np.flatnonzero(words[: max(0, count - 11)] == (MAGIC | VERSION))
-    if not len(candidates):
-        return np.zeros(0, np.int64), at
-    last = words[candidates + 11]
-    sizes = HEAD + ((last >> 16) if little else (last & 0xFFFF)).astype(np.int64)
-    starts = candidates.astype(np.int64) * 4
-    broken = np.flatnonzero(starts[1:] != (starts + sizes)[:-1])
-    taken = int(broken[0]) + 1 if len(broken) else len(starts)
-    if at + int(starts[taken - 1] + sizes[taken - 1]) > len(content):
-        taken -= 1
-    if not taken:
-        return np.zeros(0, np.int64), at
-    return at + starts[:taken], at + int(starts[taken - 1] + sizes[taken - 1])
-
-
-def _notes(
-    content: bytes, records: npt.NDArray[np.void], offsets: Integers, *, little: bool
-) -> tuple[dict[int, str], float | None]:
-    """Read names of processes, and the tie between the monotonic clock and the wall clock."""
+def _notes(records: Records) -> Notes:
+    """Read names of processes, the tie between the monotonic clock and the wall clock, and messages."""
     names: dict[int, str] = {}
-    epoch: float | None = None
-    order = "little" if little else "big"
-    for record, payload in _payloads(content, records, offsets):
-        kind = int(record["action"]) & 0x7FFF
+    epoch: int | None = None
+    messages: list[tuple[int, str]] = []
+    times, pids = records.double(records.layout.time).tolist(), records.word(records.layout.pid).tolist()
+    facts = zip(records.actions().tolist(), times, pids, records.lengths().tolist(), strict=True)
+    for row, (action, time, pid, length) in enumerate(facts):
+        kind, payload = action & 0xFF, records.payload(row, length)[8 if action & CGROUP else 0 :]
         if kind == _PROCESS:
-            names[int(record["pid"])] = decode(payload.partition(b"\0")[0])
-        elif kind == _TIMESTAMP and len(payload) >= 8:
-            seconds = int.from_bytes(payload[:4], order)  # type: ignore[arg-type]
-            nanoseconds = int.from_bytes(payload[4:8], order)  # type: ignore[arg-type]
-            epoch = seconds + (nanoseconds - int(record["time"])) / 1e9
-    return names, epoch
+            _name(names, pid, decode(payload.partition(b"\0")[0]))
+        elif kind == _TIMESTAMP and len(payload) >= 8 and epoch is None:
+            epoch = _clock(payload, little=records.little) - time
+        elif kind == _MESSAGE and len(messages) < _MESSAGES:
+            messages.append((time, decode(payload.rstrip(b"\0"))))
+    return Notes(names, epoch, tuple(messages), len(times))
 
 
-def _others(content: bytes, records: npt.NDArray[np.void], offsets: Integers) -> Integers:
-    """Read the payloads that count, big-endian everywhere: X second sector, A sector from, U and UT depth."""
-    other = np.full(len(records), -1, np.int64)
-    event = records["action"] & 0x7FFF
-    length = records["pdu_len"]
-    chosen = np.flatnonzero(np.isin(event, (10, 11, 13, 15)) & (length >= 8))
-    for index, (record, payload) in zip(
-        chosen.tolist(), _payloads(content, records[chosen], offsets[chosen]), strict=True
-    ):
-        skip = 8 if int(record["action"]) & 0x8000 and len(payload) >= 16 else 0  # a cgroup id stands before it
-        if int(event[index]) == 15:
-            skip += 8  # two devices stand before the sector
-        value = int.from_bytes(payload[skip : skip + 8], "big")
-        other[index] = value if value < 1 << 62 else -1
-    return other
+def _name(names: dict[int, str], pid: int, name: str) -> None:
+    """Keep every name that a number had: it is used again when a process has ended."""
+    known = names.get(pid)
+    if known is None:
+        names[pid] = name
+    elif name not in known.split(", ") and len(known) < 200:
+        names[pid] = f"{known}, {name}"
 
 
-def _payloads(content: bytes, records: npt.NDArray[np.void], offsets: Integers) -> Iterator[tuple[np.void, bytes]]:
-    for record, offset in zip(records, offsets.tolist(), strict=True):
-        yield record, content[offset + HEAD : offset + HEAD + int(record["pdu_len"])]
+def _clock(payload: bytes, *, little: bool) -> int:
+    order = "little" if little else "big"
+    return int.from_bytes(payload[:4], order) * 1_000_000_000 + int.from_bytes(payload[4:8], order)  # type: ignore[arg-type]
+
+
+def _others(records: Records) -> tuple[Integers, npt.NDArray[np.uint32]]:
+    """Read the payloads that count, big-endian everywhere: X second sector, A device and sector, U and UT depth."""
+    action, lengths = records.actions(), records.lengths()
+    starts = (records.starts + records.layout.words) * 4
+    grouped = action & CGROUP != 0
+    starts[grouped] += 8
+    lengths[grouped] -= 8
+    origin, other = np.zeros(len(starts), np.uint32), np.full(len(starts), -1, np.int64)
+    mapped = (action & 0xFF == A) & (lengths >= 16)
+    other[mapped] = _big(records.raw, starts[mapped] + 8, 8)
+    origin[mapped] = _big(records.raw, starts[mapped], 4)
+    plain = (action & 0xFF != A) & (lengths >= 8)
+    other[plain] = _big(records.raw, starts[plain], 8)
+    other[other < 0] = -1
+    return other, origin
+
+
+def _big(raw: npt.NDArray[np.uint8], starts: Integers, width: int) -> Integers:
+    number = np.zeros(len(starts), np.int64)
+    for place in range(width):
+        number = (number << 8) | raw[starts + place]
+    return number
+
+
+def _in_time(parts: list[_Part], drops: int | None, names: Mapping[int, str]) -> Trace:
+    """Put the events of all processors in order of time; those of one moment stay as they stood."""
+    time = np.concatenate([part.time for part in parts]) if len(parts) > 1 else parts[0].time
+    target: Integers | None = None  # where each event goes
+    if bool(np.any(time[1:] < time[:-1])):
+        order = np.argsort(time, kind="stable")  # it takes the files' own order into account
+        time = time[order]
+        target = np.empty(len(order), np.int64)
+        target[order] = np.arange(len(order))
+        del order
+    columns = _empty(len(time))
+    bases = np.cumsum([0, *(len(part.time) for part in parts)]).tolist()
+
+    def fill(number: int) -> tuple[Integers, Integers, npt.NDArray[np.uint32]]:
+        rows = slice(bases[number], bases[number + 1])
+        return _fill(columns, parts[number].records, rows if target is None else target[rows])
+
+    told = parallel.each(fill, range(len(parts)))
+    said, other, origin = (np.concatenate(column) for column in zip(*told, strict=True))
+    sort = np.argsort(said, kind="stable")
+    notes = _together([part.notes for part in parts], names)
+    unread, version = sum(part.unread for part in parts), max(part.records.version for part in parts)
+    rest: tuple[Any, ...] = (said[sort], other[sort], origin[sort], notes, unread, drops, version)
+    values: tuple[Any, ...] = (time, *(columns[name] for name in _COLUMNS), *rest)
+    return Trace(*values)
+
+
+_COLUMNS = {
+    "sector": np.int64,
+    "size": np.uint32,
+    "event": np.uint8,
+    "category": np.uint32,
+    "pid": np.uint32,
+    "device": np.uint32,
+    "cpu": np.uint16,
+    "error": np.uint16,
+}
+_BLOCK = 1 << 16
+"""Records that are copied at a time: few enough for a processor's cache."""
+
+
+def _empty(count: int) -> dict[str, npt.NDArray[np.generic]]:
+    return {name: np.empty(count, kind) for name, kind in _COLUMNS.items()}
+
+
+def _fill(
+    columns: Mapping[str, npt.NDArray[np.generic]], records: Records, target: Integers | slice
+) -> tuple[Integers, Integers, npt.NDArray[np.uint32]]:
+    """Copy the columns of one file to where they go; give the rows that say more, and what."""
+    layout = records.layout
+    told = []
+    base = target.start if isinstance(target, slice) else 0
+    for first in range(0, len(records.starts), _BLOCK):
+        block = records.only(records.starts[first : first + _BLOCK])
+        end = first + len(block.starts)
+        rows = slice(base + first, base + end) if isinstance(target, slice) else target[first:end]
+        action = block.actions()
+        event = action.astype(np.uint8)
+        values: dict[str, npt.NDArray[Any]] = {
+            "sector": block.double(layout.sector), "size": block.word(layout.size), "event": event,
+            "category": action >> 16, "pid": block.word(layout.pid), "device": block.word(layout.device),
+            "cpu": block.word(layout.cpu), "error": block.errors(),
+        }  # fmt: skip
+        for name, value in values.items():
+            columns[name][rows] = value
+        said = np.flatnonzero(_SAYING[event])
+        place = said + rows.start if isinstance(rows, slice) else rows[said]
+        told.append((place, *_others(block.only(block.starts[said]))))
+    none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32)
+    first_of, other, origin = (np.concatenate(column) for column in zip(none, *told, strict=True))
+    return first_of, other, origin
+
+
+_SAYING = np.zeros(256, np.bool_)
+_SAYING[[U, UT, X, A]] = True
+
+
+def _together(notes: list[Notes], names: Mapping[int, str]) -> Notes:
+    known = dict(names)
+    for part in notes:
+        for pid, name in part.names.items():
+            for one in name.split(", "):
+                _name(known, pid, one)
+    epoch = next((part.epoch for part in notes if part.epoch is not None), None)
+    messages = sorted(message for part in notes for message in part.messages)[:_MESSAGES]
+    return Notes(known, epoch, tuple(messages), sum(part.count for part in notes))

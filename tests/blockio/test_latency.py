@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from forensics import blockio
 from forensics.blockio.latency import Requests
 from forensics.tables import Table
-from tests.blockio.traces import INSERT, READ, C, D, F, G, M, Made, Q, R
+from tests.blockio.traces import DISK, INSERT, READ, A, C, D, F, G, M, Made, Q, R
 
 CAPTURED = Path(__file__).parent.parent / "collectors/captured/block_io/bookworm/trace"
 
@@ -38,7 +39,7 @@ def test_time_and_bytes_are_charged_to_who_queued() -> None:
     made = Made().event(1, Q, 8, 8, pid=42).event(5, D, 8, 8, pid=7).event(9, C, 8, 8, pid=0)
     trace = blockio.read([made.content])
     assert blockio.pair(trace).pid.tolist() == [42]
-    assert [(row["pid"], row["written_bytes"]) for row in blockio.processes(trace)] == [(42, 4096)]
+    assert [(row["pid"], row["written_bytes"]) for row in blockio.processes(trace, blockio.pair(trace))] == [(42, 4096)]
 
 
 def test_a_back_merged_bio_shares_the_rest_of_the_way() -> None:
@@ -90,6 +91,48 @@ def test_a_request_whose_completion_was_dropped_does_not_take_that_of_the_next()
     assert paired(made).times("D2C")[0].tolist() == [20]
 
 
+def test_two_reads_of_one_sector_at_once_are_two_requests() -> None:
+    made = Made().event(1, Q, 8, 8, way=READ).event(2, Q, 8, 8, way=READ).event(10, D, 8, 8).event(12, D, 8, 8)
+    requests = paired(made.event(50, C, 8, 8).event(61, C, 8, 8))
+    assert requests.times("Q2C")[0].tolist() == [49, 59]
+
+
+def test_a_request_that_is_put_back_many_times_keeps_its_queue_and_its_last_issue() -> None:
+    made = Made().event(1, Q, 8, 8)
+    for at in range(10, 50, 10):
+        made.event(at, D, 8, 8).event(at + 1, R, 8, 8)
+    requests = paired(made.event(60, D, 8, 8).event(75, C, 8, 8))
+    assert (by_sector(requests, "Q2D"), by_sector(requests, "D2C")) == ({8: 59}, {8: 15})
+
+
+def test_a_request_completed_in_parts_ends_with_its_last_part() -> None:
+    made = Made().event(1, Q, 0, 24).event(5, D, 0, 24)
+    assert by_sector(paired(made.event(20, C, 0, 8).event(33, C, 8, 16)), "D2C") == {0: 28}
+
+
+def test_a_bio_of_a_device_without_requests_is_completed_too() -> None:
+    assert by_sector(paired(Made().event(3, Q, 8, 8).event(40, C, 8, 8)), "Q2C") == {8: 37}
+
+
+def test_merging_is_timed() -> None:
+    made = Made().event(10, Q, 0, 8).event(11, G, 0, 8).event(20, Q, 8, 8).event(23, M, 8, 8)
+    requests = paired(made.event(50, D, 0, 16).event(90, C, 0, 16))
+    assert (by_sector(requests, "Q2M"), by_sector(requests, "M2D")) == ({8: 3}, {8: 27})
+
+
+def test_what_is_mapped_to_a_disk_below_is_charged_to_who_queued_it_above() -> None:
+    above = (253 << 20) | 1
+    made = Made().event(1, Q, 8, 8, pid=42, device=above)
+    made.event(4, A, 1000, 8, pid=7, payload=struct.pack(">IIQ", above, DISK, 8)).event(6, Q, 1000, 8, pid=7)
+    made.event(9, D, 1000, 8, pid=7).event(30, C, 1000, 8, pid=0).event(33, C, 8, 8, pid=0, device=above)
+    trace = blockio.read([made.content])
+    requests = blockio.pair(trace)
+    assert requests.pid.tolist() == [42, 42]
+    assert by_sector(requests, "Q2A") == {8: 3}
+    assert by_sector(requests, "Q2C") == {8: 32, 1000: 24}
+    assert [(row["pid"], row["written_bytes"]) for row in blockio.processes(trace, requests)] == [(42, 4096)]
+
+
 def test_other_disks_with_the_same_sectors_are_kept_apart() -> None:
     made = Made().event(1, Q, 8, 8).event(2, Q, 8, 8, device=7 << 20).event(10, D, 8, 8)
     requests = paired(made.event(11, D, 8, 8, device=7 << 20).event(20, C, 8, 8, device=7 << 20).event(50, C, 8, 8))
@@ -98,7 +141,8 @@ def test_other_disks_with_the_same_sectors_are_kept_apart() -> None:
 
 def test_reads_and_writes_are_told_apart() -> None:
     made = Made().event(1, Q, 8, 8, way=READ, pid=1).event(2, Q, 80, 16, pid=1)
-    (row,) = blockio.processes(blockio.read([made.content]))
+    trace = blockio.read([made.content])
+    (row,) = blockio.processes(trace, blockio.pair(trace))
     assert [row[name] for name in ("reads", "read_bytes", "writes", "written_bytes")] == [1, 4096, 1, 8192]
 
 
@@ -112,13 +156,17 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return done.stdout.decode(), folder
 
 
+def totals(trace: blockio.Trace) -> Table:
+    return blockio.tables(trace, blockio.pair(trace))[0]
+
+
 def numbers(table: Table) -> dict[object, object]:
     return {row["name"]: row["value"] for row in table}
 
 
 def test_totals_are_those_of_blkparse(dump: tuple[str, Path]) -> None:
     total = dump[0].rpartition("\nTotal")[2]
-    ours = numbers(blockio.totals(blockio.read([CAPTURED.read_bytes()])))
+    ours = numbers(totals(blockio.read([CAPTURED.read_bytes()])))
     words = {"Queued": "queued", "Dispatches": "issued", "Completed": "completed"}
     for direction in ("Read", "Write"):
         for theirs, name in words.items():
@@ -137,7 +185,7 @@ def test_latencies_are_those_of_btt_to_the_nanosecond(dump: tuple[str, Path]) ->
     subprocess.run(["btt", "-i", "dump", "-o", "out"], cwd=dump[1], capture_output=True, check=True)
     theirs = (dump[1] / "out.avg").read_text()
     trace = blockio.read([CAPTURED.read_bytes()])
-    rows = {row["measure"]: row for row in blockio.latencies(trace, blockio.pair(trace)) if row["scope"] == "all"}
+    rows = {row["measure"]: row for row in blockio.tables(trace, blockio.pair(trace))[1] if row["scope"] == "all"}
     for name, label in (("Q2G", "Q2G"), ("D2C", "D2C"), ("Q2C", "Q2C(?:dm)?")):
         said = re.search(rf"^{label} +([\d.]+) +([\d.]+) +([\d.]+) +(\d+)$", theirs, re.MULTILINE)
         assert said, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forensics import blockio
-from forensics.blockio.trace import HEAD
-from tests.blockio.traces import DISK, C, D, Made, Q
+from tests.blockio.traces import DISK, HEAD, C, D, Made, Q
 
 CAPTURED = Path(__file__).parent.parent / "collectors/captured/block_io/bookworm/trace"
 
@@ -25,7 +25,7 @@ def test_both_byte_orders_say_the_same(order: str) -> None:
     assert trace.time.tolist() == [1000, 1010, 1030]
     assert (trace.sector.tolist(), trace.size.tolist(), trace.device.tolist()) == ([8] * 3, [4096] * 3, [DISK] * 3)
     assert trace.names == {100: "dd"}
-    assert trace.epoch == 1_795_460_200
+    assert trace.notes.epoch == 1_795_460_200_000_000_000
     assert trace.unread == 0
 
 
@@ -60,10 +60,26 @@ def test_a_payload_that_looks_like_a_record_is_a_payload() -> None:
     assert (len(trace), trace.unread) == (3, 0)
 
 
-@pytest.mark.parametrize(("word", "why"), [(b"\x08tae", "version 8"), (b"ea" + b"t\x09", "version 9")])
+@pytest.mark.parametrize(("word", "why"), [(b"\x09tae", "version 9"), (b"ea" + b"t\x09", "version 9")])
 def test_another_version_is_refused_with_its_number(word: bytes, why: str) -> None:
     with pytest.raises(blockio.TraceRefused, match=why):
         blockio.read([word + bytes(60)])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_version_8_is_read_by_its_magic(order: str) -> None:
+    head = struct.pack(
+        f"{order}IIQQIIQIIHH12x", 0x65617408, 1, 1000, 8, 4096, 100, (0x400000 | 2 | 0x10) << 16 | Q, DISK, 3, 0, 0
+    )
+    trace = blockio.read([head + head])
+    assert (trace.time.tolist(), trace.event.tolist(), trace.pid.tolist()) == ([1000] * 2, [Q] * 2, [100] * 2)
+    assert (trace.cpu.tolist(), trace.category.tolist(), trace.unread) == ([3] * 2, [0x400012] * 2, 0)
+
+
+def test_an_event_of_a_cgroup_is_that_event() -> None:
+    made = request(Made()).event(2000, Q | 0x100, 8, 8, payload=bytes(8))
+    trace = blockio.read([made.content])
+    assert (trace.event.tolist(), trace.unread) == ([Q, D, C, Q], 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF" + bytes(60), b"\x07"])
@@ -97,9 +113,7 @@ def test_no_bytes_crash_the_reader(noise: bytes, at: int) -> None:
     except blockio.TraceRefused:
         return
     assert trace.unread <= len(damaged)
-    blockio.latencies(trace, blockio.pair(trace))
-    blockio.totals(trace)
-    blockio.processes(trace)
+    blockio.tables(trace, blockio.pair(trace))
 
 
 @settings(deadline=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 Q, M, F, G, R, D, C, INSERT, X, A = 1, 2, 3, 4, 6, 7, 8, 12, 13, 15
 READ, WRITE, NOTIFY = 1, 2, 0x400
+HEAD = 48
 DISK = (254 << 20) | 16
 
 

@@ -1,0 +1,137 @@
+"""Counts of a trace by device, processor and event, in the way of blkparse; depths and seeks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from forensics.blockio.events import PC, SECTOR, UT, WRITE, C, D, F, M, Q, R, U
+from forensics.blockio.sorting import Integers, numbered
+from forensics.blockio.trace import Trace
+
+_EVENTS, _WAYS = 32, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many events there are of each kind, and their bytes: axes are device, processor, event, written, SCSI."""
+
+    devices: tuple[int, ...]
+    cpus: tuple[int, ...]
+    events: Integers
+    size: npt.NDArray[np.float64]  # whole numbers of bytes, exact up to 2**53
+
+    def of(
+        self, event: int, *, write: bool, pc: bool = False, device: int | None = None, cpu: int | None = None
+    ) -> int:
+        """Count one kind of event."""
+        return int(self._chosen(self.events, event, (write, pc), device, cpu))
+
+    def kib(
+        self, event: int, *, write: bool, pc: bool = False, device: int | None = None, cpu: int | None = None
+    ) -> float:
+        """Give the KiB of one kind of event."""
+        return float(self._chosen(self.size, event, (write, pc), device, cpu)) / 1024
+
+    def any(self, event: int, device: int | None = None, cpu: int | None = None) -> int:
+        """Count one kind of event in both directions."""
+        return sum(self.of(event, write=write, device=device, cpu=cpu) for write in (False, True))
+
+    def merges(self, *, write: bool, device: int | None = None, cpu: int | None = None) -> tuple[int, float]:
+        """Count merges at either end, and their KiB."""
+        counts = [self.of(event, write=write, device=device, cpu=cpu) for event in (M, F)]
+        return sum(counts), sum(self.kib(event, write=write, device=device, cpu=cpu) for event in (M, F))
+
+    def unplugs(self, *, timer: bool, device: int | None = None, cpu: int | None = None) -> int:
+        """Count how often a queue was unplugged."""
+        return self.any(UT if timer else U, device, cpu)
+
+    def total(self, device: int | None = None, cpu: int | None = None) -> int:
+        """Count all events."""
+        chosen = self.events if device is None else self.events[device : device + 1]
+        return int((chosen if cpu is None else chosen[:, cpu : cpu + 1]).sum())
+
+    @staticmethod
+    def _chosen(
+        table: npt.NDArray[np.generic], event: int, way: tuple[bool, bool], device: int | None, cpu: int | None
+    ) -> float:
+        chosen = table[:, :, event, int(way[0]), int(way[1])]
+        chosen = chosen if device is None else chosen[device : device + 1]
+        return float((chosen if cpu is None else chosen[:, cpu : cpu + 1]).sum())
+
+
+def count(trace: Trace) -> Counts:
+    """Count every event once."""
+    devices, device = numbered(trace.device)
+    cpus, cpu = numbered(trace.cpu)
+    kind = trace.event.astype(np.int64)
+    kind <<= 1
+    kind |= (trace.category & WRITE) != 0
+    kind <<= 1
+    kind |= (trace.category & PC) != 0
+    if len(devices) > 1 or len(cpus) > 1:
+        kind += (device * len(cpus) + cpu) * (_EVENTS * _WAYS)
+    shape = (len(devices), len(cpus), _EVENTS, 2, 2)
+    room = len(devices) * len(cpus) * _EVENTS * _WAYS
+    events = np.bincount(kind, minlength=room)[:room].reshape(shape)
+    size = np.bincount(kind, trace.size.astype(np.float64), room)[:room].reshape(shape).astype(np.float64)
+    return Counts(tuple(devices.tolist()), tuple(cpus.tolist()), events, size)
+
+
+def depths(trace: Trace, device: int) -> tuple[int, int]:
+    """Give the most reads and the most writes that were issued and not completed at one moment, as blkparse counts."""
+    moves = _moves(trace)
+    if not bool((trace.device == device).all()):
+        moves = moves[trace.device[moves] == device]
+    write = (trace.category[moves] & WRITE) != 0
+    step = _STEP[trace.event[moves]]
+    return int(_running(step[~write]).max(initial=0)), int(_running(step[write]).max(initial=0))
+
+
+def outstanding(trace: Trace) -> tuple[Integers, Integers]:
+    """Give the moments at which something was issued or completed, and how many were with the disks from then on."""
+    moves = _moves(trace)
+    return trace.time[moves], _running(_STEP[trace.event[moves]])
+
+
+_STEP = np.zeros(256, np.int8)
+_STEP[[D, C, R]] = 1, -1, -1
+
+
+def _moves(trace: Trace) -> Integers:
+    moving = _STEP[trace.event] != 0
+    moving &= (trace.category & PC) == 0
+    return np.flatnonzero(moving)
+
+
+def _running(step: npt.NDArray[np.int8]) -> Integers:
+    """Add up, and never go below zero: what was issued before the trace began is completed in it."""
+    depth = np.cumsum(step, dtype=np.int64)
+    return depth - np.minimum(np.minimum.accumulate(depth), 0) if len(depth) else depth
+
+
+def seeks(trace: Trace, device: int, event: int = D) -> tuple[Integers, Integers]:
+    """Give for each request but the first the sectors from the end of the one before, and its row."""
+    rows = np.flatnonzero((trace.event == event) & (trace.device == device) & (trace.size > 0))
+    starts = trace.sector[rows]
+    ends = starts + trace.size[rows] // SECTOR
+    return starts[1:] - ends[:-1], rows[1:]
+
+
+def arrivals(trace: Trace) -> Integers:
+    """Give the rows of what was queued."""
+    return np.flatnonzero((trace.event == Q) & (trace.category & PC == 0))
+
+
+def device_name(device: int) -> str:
+    """Name a device as blkparse does."""
+    return f"{device >> 20},{device & 0xFFFFF}"
+
+
+def directions() -> Iterator[tuple[str, bool]]:
+    """Give both directions with their words."""
+    yield "reads", False
+    yield "writes", True
