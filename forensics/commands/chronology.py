@@ -33,7 +33,8 @@ def timeline(number: CaseNumber, *, root: Root = HERE, as_json: AsJson = False) 
         return
     for one in written:
         terminal.line(f"{one['title']}: {one['rows']} rows")
-        terminal.line(f"{one['jsonl']}\n{one['csv']}")
+        terminal.line(str(one["jsonl"]))
+        terminal.line(str(one["csv"]))
 
 
 def _write(root: Path, case: Case, exhibit: Exhibit) -> dict[str, JSON]:
