@@ -90,7 +90,12 @@ class Ledger:
     @contextmanager
     def _open(self) -> Iterator[Tail]:
         if self._broken:
-            raise CaseError("nothing more is written after a write to the ledger failed", why=self._broken)
+            raise CaseError(
+                "nothing more is written after a write to the ledger failed",
+                where=str(self.path),
+                why=self._broken,
+                remedy="make room on this disk, or see to it, and run again",
+            )
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             _lock(descriptor, self.path)

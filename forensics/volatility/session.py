@@ -90,6 +90,7 @@ class _Worker:
                 stderr=log,
                 env=environment(folder),
                 start_new_session=True,
+                umask=0o077,
             )
 
     def _said(self, process: subprocess.Popen[bytes]) -> Iterator[Message]:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.faults, pytest.mark.timeout(2400)]
 LOGIN = re.compile(r"/var/log/(wtmp|lastlog|btmp|auth\.log|journal(/.*)?)$")
 """What a login itself writes: the allow-list that the report prints, as far as it is on the disk."""
 
-_STATUS = r"find / -xdev -printf '%p\t%y %m %U:%G %s %T@ %C@ %l\n'"
+_STATUS = r"find / -xdev -printf '%p\t%D\t%y %m %U:%G %s %T@ %C@ %l\n'"
 _DIGESTS = "find / -xdev -type f -exec sha256sum -- {} +"
 
 
@@ -31,9 +31,10 @@ def disk(lab: Lab) -> dict[str, tuple[str, str]]:
     """Every file and folder of the disk: kind, mode, owner, size, times, and digest."""
     labs.ask(lab, "sync")
     status = [line.split("\t") for line in labs.ask(lab, _STATUS, seconds=300).decode(errors="replace").splitlines()]
+    device = status[0][1]  # where something else is mounted, find tells of that, not of the disk
     listed = labs.ask(lab, _DIGESTS, seconds=900).decode(errors="replace").splitlines()
     digests = {line[66:]: line[:64] for line in listed}
-    return {path: (told, digests.get(path, "")) for path, told in status}
+    return {path: (told, digests.get(path, "")) for path, place, told in status if place == device}
 
 
 def test_no_file_on_the_disk_is_changed_but_for_those_of_a_login(desk: Workstation) -> None:

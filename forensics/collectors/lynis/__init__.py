@@ -101,7 +101,12 @@ _UNPACK = (
 )
 _ALONE = "cp custody.prf tree/default.prf"
 # The workplace may be mounted noexec, so the shell is given the program to read.
-_RUN = 'cd "$1"/tree && TMPDIR="$1"/tmp && export TMPDIR && shift && exec /bin/sh ./lynis "$@"'
+# apt-cache, which a test asks for the repositories, would write its caches to /var/cache/apt (apt.conf(5), Dir::Cache).
+_RUN = (
+    'cd "$1"/tree && TMPDIR="$1"/tmp && APT_CONFIG="$1"/apt.conf && export TMPDIR APT_CONFIG && '
+    """echo 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";' > "$APT_CONFIG" && """
+    'shift && exec /bin/sh ./lynis "$@"'
+)
 
 
 def profile(skip: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> str:
