@@ -125,12 +125,16 @@ def test_a_kernel_that_refuses_modules_leaves_gaps_that_the_report_explains(
     with labs.booted(desk.root, "lab", recipe) as enforcing:
         case = desk.open_case("enforcing")
         before = look(enforcing)
-        ended = desk.forensics("run", "enforcing", *RUN)
+        ended = desk.forensics("run", "enforcing", *RUN, "--engine", "lime")
         after = look(enforcing)
+        other = desk.open_case("enforcing-auto")
+        taken = desk.forensics("run", "enforcing-auto", *RUN, "--until", "prove")
+        left = look(enforcing)
     assert ended.code == 3, ended.err
     outcome, reason = case.items("acquire")["memory"]
     assert outcome == "failed"
     assert "sign" in reason
+    assert "--engine kcore" in reason
     assert case.items("prove")["proof"][0] == "not run"
     assert {told[0] for told in case.items("analyse").values()} <= {"not run"}
     assert {told[0] for told in case.items("collect").values()} <= {"done", "empty"}
@@ -139,3 +143,11 @@ def test_a_kernel_that_refuses_modules_leaves_gaps_that_the_report_explains(
     assert ours(before, after) == []
     assert before["modules"] == after["modules"]
     assert desk.forensics("verify", "enforcing").code == 0
+    assert taken.code == 0, (taken.out, taken.err)
+    assert other.items("prove")["proof"][0] == "done"
+    (ended_item,) = [one for one in other.events if (one["action"], one["stage"]) == ("item ended", "acquire")]
+    attempts = ended_item["details"]["facts"]["attempts"]
+    assert [(one["engine"], one["outcome"]) for one in attempts] == [("lime", "not acquired"), ("kcore", "acquired")]
+    assert not [one for one in other.events if one["action"] == "change intended"]
+    assert ours(before, left) == []
+    assert before["modules"] == left["modules"]
