@@ -88,7 +88,7 @@ def run(
     asked = [*(several.Asked(target=one) for one in target or ()), *(several.load(listed) if listed else ())]
     if listed or len(asked) != 1:
         _run_each(context, root, asked, parallel)
-    machine = _target(root, asked[0].target, host_key, identity)
+    machine = _target(root, asked[0].target, host_key, identity, gone=bool(target_gone))
     secrets = Secrets(
         login=_secret(login_password_fd, ask_login_password, f"Password of {machine.user} on {machine.label}: "),
         sudo=_secret(sudo_password_fd, ask_sudo_password, f"sudo password on {machine.label}: "),
@@ -127,7 +127,8 @@ def _run_each(context: typer.Context, root: Path, asked: list[several.Asked], pa
         raise UsageError("no target was named", remedy="name one or several, or give --targets FILE")
     if given["host_key"]:
         raise UsageError("a host key is one target's", remedy="write it beside the target in the file of --targets")
-    labels = [_target(root, one.target, one.host_key, None).label for one in asked]
+    gone = bool(given["target_gone"])
+    labels = [_target(root, one.target, one.host_key, None, gone=gone).label for one in asked]
     if len(set(labels)) != len(labels):
         twice = ", ".join(sorted({one for one in labels if labels.count(one) > 1}))
         raise UsageError("targets would be mixed up in the case", why=f"they have the same label: {twice}")
@@ -187,10 +188,10 @@ def publish(root: Path, case: Case, exhibits: tuple[Exhibit, ...]) -> list[Path]
     return copies
 
 
-def _target(root: Path, words: str, host_key: str, identity: list[Path] | None) -> Target:
+def _target(root: Path, words: str, host_key: str, identity: list[Path] | None, *, gone: bool = False) -> Target:
     user, _, name = words.rpartition("@")
     if name == "lab" or name.startswith("lab:"):
-        return labs.resolve(root, name, user or "root")
+        return labs.resolve(root, name, user or "root", gone=gone)
     machine = targets.parse_target(words, host_key=host_key)
     return replace(machine, identities=(*identity, *machine.identities)) if identity else machine
 

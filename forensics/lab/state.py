@@ -104,15 +104,18 @@ def status(root: Path) -> list[Lab]:
     return [lab for name in names if (lab := load(root, name))]
 
 
-def resolve(root: Path, label: str, user: str = "root") -> Target:
-    """Tell how the target `lab` or `lab:NAME` is reached; LabFailed when it does not run."""
+def resolve(root: Path, label: str, user: str = "root", *, gone: bool = False) -> Target:
+    """Tell how the target `lab` or `lab:NAME` is reached; LabFailed when it does not run and is not said to be gone."""
     name = label.partition(":")[2] or "lab"
     lab = load(root, name)
+    known = "lab" if name == "lab" else f"lab-{name}"
+    if gone and (lab is None or not lab.runs):
+        return Target(label=known, address="127.0.0.1", port=0, user=user)
     if lab is None or not lab.runs:
         again = "forensics lab up" + (f" --name {name}" if name != "lab" else "")
         raise LabFailed(f"lab {name} is not up", where=str(folder_of(root, name)), remedy=again)
     return Target(
-        label="lab" if name == "lab" else f"lab-{name}",
+        label=known,
         address="127.0.0.1",
         port=lab.port,
         user=user,

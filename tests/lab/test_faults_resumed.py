@@ -115,6 +115,24 @@ def test_a_target_that_was_booted_anew_is_refused_until_a_new_attempt_is_asked_f
     assert desk.forensics("verify", "rebooted").code == 0
 
 
+def test_a_target_that_never_comes_back_does_not_hold_the_case_up(desk: Workstation) -> None:
+    case = desk.open_case("gone")
+    with labs.booted(desk.root, "lost", Recipe(seed=14)) as lost:
+        words = ("analyst@lab:lost", "--plan", "lab")
+        taken = desk.forensics("run", "gone", *words, "--until", "acquire", secret=lost.password)
+        assert taken.code == 0, taken.err
+        labs.down(desk.root, "lost")
+        ended = desk.forensics("run", "gone", *words, "--target-gone", "it was switched off by its owner")
+    assert ended.code == 3, ended.err
+    assert {told[0] for told in case.items("collect").values()} == {"not run"}
+    assert "not seen again" in case.items("prove")["proof"][1] or case.items("prove")["proof"][0] == "done"
+    assert "done" in {told[0] for told in case.items("analyse").values()}
+    assert case.ends("report")[-1][0] == "finished"
+    (deviation,) = [one for one in case.events if one["action"] == "deviation"]
+    assert deviation["reason"] == "it was switched off by its owner"
+    assert desk.forensics("verify", "gone").code == 0
+
+
 def test_what_a_case_holds_is_for_its_owner_alone(desk: Workstation) -> None:
     listed = [path for path in (desk.root / "cases").rglob("*") if not path.is_symlink()]
     assert [path for path in listed if path.stat().st_mode & 0o077 and path.parent != desk.root / "cases"] == []
