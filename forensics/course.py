@@ -63,6 +63,7 @@ class Summary:
     report: tuple[Exhibit, ...]
     stopped_early: bool
     left: tuple[str, ...] = ()  # what was put on the target and not proven gone
+    imported: bool = False  # there was no target, but an image that someone else took
 
     @property
     def complete(self) -> bool:
@@ -78,7 +79,7 @@ class Summary:
     def untouched(self) -> bool:
         """Whether all that touches the target was finished before."""
         touching = {stage.name for stage in ORDER if stage.touches_target}
-        return all(step.state == "kept" for step in self.steps if step.stage in touching)
+        return not self.imported and all(step.state == "kept" for step in self.steps if step.stage in touching)
 
 
 class _Enough(Exception):

@@ -35,6 +35,7 @@ LAYERS: list[set[str]] = [
         "collectors",
         "engines",
         "findings",
+        "imports",
         "isf",
         "oom",
         "plan",
@@ -44,7 +45,7 @@ LAYERS: list[set[str]] = [
         "volatility",
     },
     {"stages"},
-    {"pipeline", "course"},
+    {"pipeline", "course", "imported"},
     {"terminal", "doctor", "lab"},
     {"verify", "demo", "commands", "cli"},
 ]

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from forensics import course, plan, targets, terminal
+from forensics import course, imported, plan, targets, terminal
 from forensics.casefile import Case
 from forensics.commands import several
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
@@ -75,10 +75,13 @@ def run(
     package_source: Annotated[
         str, typer.Option(help="Where the target's packages are: an apt archive's URL, or a folder of .deb files.")
     ] = "",
+    symbols: Annotated[
+        Path | None, typer.Option(help="The symbol table of an imported image.", exists=True, dir_okay=False)
+    ] = None,
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Work a case on a target or several, from where it stands to the report.
+    """Work a case on a target or several, from where it stands to the report; without a target, on imported images.
 
     Exits with 3 when something is short of complete. Several targets are worked --parallel at a time, each with its own
     state; one that fails does not stop the others, and the report is rendered once for all.
@@ -86,6 +89,8 @@ def run(
     signal.signal(signal.SIGTERM, stop)
     chosen = plan.load(plan_name)
     asked = [*(several.Asked(target=one) for one in target or ()), *(several.load(listed) if listed else ())]
+    if not asked and (labels := imported.labels(Case.load(root, number))):
+        _run_imported(Case.load(root, number), labels, imported.Order(root, chosen, until, symbols), as_json=as_json)
     if listed or len(asked) != 1:
         _run_each(context, root, asked, parallel)
     machine = _target(root, asked[0].target, host_key, identity, gone=bool(target_gone))
@@ -115,6 +120,17 @@ def run(
     raise typer.Exit(0 if summary.complete else GAPS)
 
 
+def _run_imported(case: Case, labels: tuple[str, ...], order: imported.Order, *, as_json: bool) -> NoReturn:
+    """Work on every image that was imported into a case, and exit as they ended."""
+    progress: Progress = Silent() if as_json else TerminalProgress()
+    complete = True
+    for label in labels:
+        summary = imported.work(case, label, order, progress)
+        _show(case, summary, publish(order.root, case, summary.report), as_json=as_json)
+        complete = complete and summary.complete
+    raise typer.Exit(0 if complete else GAPS)
+
+
 HERE_ONLY = {"number", "target", "listed", "parallel", "until", "as_json", "sudo_password_fd", "ask_sudo_password",
              "login_password_fd", "ask_login_password", "passphrase_fd"}  # fmt: skip
 """Options of a run on several targets that are not handed on to each as they were given."""
@@ -124,7 +140,7 @@ def _run_each(context: typer.Context, root: Path, asked: list[several.Asked], pa
     """Work on several targets, render the report of all, and exit as they ended."""
     given = context.params
     if not asked:
-        raise UsageError("no target was named", remedy="name one or several, or give --targets FILE")
+        raise UsageError("no target was named", remedy="name one or several, give --targets FILE, or import an image")
     if given["host_key"]:
         raise UsageError("a host key is one target's", remedy="write it beside the target in the file of --targets")
     gone = bool(given["target_gone"])

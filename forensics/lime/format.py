@@ -43,6 +43,7 @@ class Walk:
     error: str = ""  # why nothing after this point can be read
     total: int = 0  # bytes that passed
     entered: Callable[[Segment], None] | None = None  # called as a range begins
+    most: int = _MOST_RANGES  # ranges; a dump without its user pages has hundreds of thousands
     _pending: bytearray = field(default_factory=bytearray)
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -98,8 +99,8 @@ class Walk:
             return f"a header names an impossible range: {start:#x} to {end:#x}"
         if self.segments and start <= self.segments[-1].range.end:
             return f"a header names a range that overlaps or goes back: {start:#x} to {end:#x}"
-        if len(self.segments) >= _MOST_RANGES:
-            return f"more than {_MOST_RANGES} ranges"
+        if len(self.segments) >= self.most:
+            return f"more than {self.most} ranges"
         return ""
 
 
@@ -108,10 +109,10 @@ def header(one: MemoryRange) -> bytes:
     return HEADER.pack(MAGIC, 1, one.start, one.end, bytes(8))
 
 
-def walk(path: Path) -> Walk:
+def walk(path: Path, most: int = _MOST_RANGES) -> Walk:
     """Follow the headers of a file without reading what is between them."""
     size = path.stat().st_size
-    found = Walk()
+    found = Walk(most=most)
     with path.open("rb") as file:
         while found.total < size and not found.error:
             found.feed(file.read(HEADER.size))

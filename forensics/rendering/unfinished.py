@@ -9,6 +9,9 @@ from forensics.rendering.record import CaseRecord, Document, text
 ORDER = ("survey", "build", "symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
 """The steps before the report, which is being made while this is written."""
 
+IMPORTED = ("import", "symbols", "prove", "seal", "analyse", "interpret")
+"""Those of an image that someone else took: there was no target to ask."""
+
 Row: TypeAlias = tuple[str, str, str, str, str]  # target, step, item, outcome, reason
 _WHOLE = "the whole step"
 
@@ -35,8 +38,13 @@ def _of(record: CaseRecord, label: str) -> list[Row]:
             without_end.pop(stage, None)
             rows += _broken(event, label, stage)
     rows += [(label, stage, _WHOLE, "no end", why) for stage, why in without_end.items() if stage in ORDER]
-    never = [stage for stage in ORDER if stage not in began]
+    order = IMPORTED if _imported(record, label) else ORDER
+    never = [stage for stage in order if stage not in began]
     return rows + [(label, stage, _WHOLE, "not run", "it had not begun when this report was made") for stage in never]
+
+
+def _imported(record: CaseRecord, label: str) -> bool:
+    return any(text(one, "target") == label and text(one, "stage") == "import" for one in record.events)
 
 
 def _broken(event: Document, label: str, stage: str) -> list[Row]:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import bz2
-import gzip
-import json
 import logging
-import lzma
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +19,12 @@ from volatility3.framework.symbols.linux.network import NetSymbols
 
 from forensics.model import JSON
 from forensics.text import show
+from forensics.volatility import tablefile
 from forensics.volatility.layers import ReceivedLime, received_lime
 from forensics.volatility.quirks import mend_types
 
 KERNEL = "kernel"
 _Symbols = linux.LinuxKernelIntermedSymbols
-_OPENERS: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 _BANNER = rb"Linux version [0-9]+\.[0-9]+[^\x00\n]{8,400}\n\x00"
 _BANNERS_SHOWN = 3
 
@@ -74,13 +69,10 @@ def open_image(image: Path, table: Path) -> Image:
 
 def banner_of(table: Path) -> bytes:
     """Read the banner a table is for, without reading the table; Unopened when it has none."""
-    text = _OPENERS.get(table.suffix, open)(table, "rb").read()
-    at = text.find(b'"linux_banner"')
     try:
-        symbol, _ = json.JSONDecoder().raw_decode(text[max(at, 0) :][:4096].decode().partition(":")[2].lstrip())
-        return base64.b64decode(symbol["constant_data"], validate=True)
-    except (ValueError, KeyError, TypeError):
-        raise Unopened("the symbol table does not say which kernel it is for: it has no linux_banner") from None
+        return tablefile.banner(table)
+    except tablefile.NoTable as problem:
+        raise Unopened(str(problem)) from None
 
 
 def _memory(context: contexts.Context, image: Path) -> ReceivedLime:

@@ -1,0 +1,67 @@
+"""Symbols, for an image without its machine: a table that the analyst gives, or one kept in a kernel profile."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from forensics.lime import profiles
+from forensics.model import Draft, Facts, NoSymbols, Outcome, Result, Role, SymbolTable
+from forensics.stage import Desk, Entered, stage
+from forensics.text import show
+from forensics.volatility import tablefile
+from forensics.volatility.tablefile import NoTable
+
+ITEM = "symbols"
+
+
+@dataclass(frozen=True, slots=True)
+class TableSettings:
+    """Where a table may be."""
+
+    profiles: Path
+    given: Path | None = None  # an ISF file, plain or packed
+
+
+def load_table(entered: Entered) -> SymbolTable | NoSymbols:
+    """Give the table, or why there is none."""
+    table = entered.one("symbol-table")
+    if table is not None:
+        return SymbolTable(entered.exhibits, table)
+    result = entered.result(ITEM)
+    return NoSymbols(entered.exhibits, result.reason if result else "the stage did not come to it")
+
+
+@stage(gives=load_table)
+def symbols(desk: Desk, facts: Facts, settings: TableSettings) -> Iterator[Draft | Result]:
+    """Find the symbol table of exactly the kernel whose banner is in the image."""
+    banner = facts.proc_version
+    if not banner:
+        yield Result(ITEM, Outcome.ABSENT, "no Linux kernel's banner is in the image: no table can be chosen")
+        return
+    wanted = show(banner.strip(), 200)
+    if settings.given is None:
+        found = profiles.find_table(settings.profiles, banner)
+        if isinstance(found, str):
+            why = f"{found}; the image's kernel is: {wanted}; give its table: --symbols FILE"
+            yield Result(ITEM, Outcome.ABSENT, why)
+            return
+        source, origin = found.path, "; ".join(found.origin)
+    else:
+        source, origin = settings.given, f"given by the analyst: {settings.given.name}"
+    try:
+        theirs = tablefile.banner(source)
+    except NoTable as problem:
+        yield Result(ITEM, Outcome.FAILED, f"{source.name} is no symbol table: {problem}")
+        return
+    if theirs.rstrip(b"\0\n") != banner.rstrip(b"\0\n"):
+        why = f"the table is for another kernel: {show(theirs.strip(), 200)}; the image's is: {wanted}"
+        yield Result(ITEM, Outcome.FAILED, why)
+        return
+    suffix = "".join(one for one in source.suffixes[-1:] if one in tablefile.PACKED)
+    copy = desk.work / f"symbols.json{suffix}"
+    shutil.copyfile(source, copy)
+    yield Draft(copy, Role.INSTRUMENT, "symbol-table", "Symbol table", copy.name, ITEM, facts={"origin": origin[:500]})
+    yield Result(ITEM, Outcome.DONE)

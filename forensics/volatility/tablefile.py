@@ -1,0 +1,39 @@
+"""Symbol tables as files: which kernel one is for, read without reading the table."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PACKED: Mapping[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+"""What opens a packed table, by suffix."""
+
+_LARGEST = 1 << 30  # bytes of a table, unpacked
+_ENTRY = 4096
+
+
+class NoTable(ValueError):
+    """A file is no symbol table of a Linux kernel, and why."""
+
+
+def banner(table: Path) -> bytes:
+    """Read the banner that a table is for; NoTable when it has none, or cannot be unpacked."""
+    try:
+        with PACKED.get(table.suffix, open)(table, "rb") as file:
+            text = file.read(_LARGEST)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise NoTable(f"it cannot be read ({error})") from None
+    at = text.find(b'"linux_banner"')
+    try:
+        entry = text[max(at, 0) :][:_ENTRY].decode().partition(":")[2].lstrip()
+        symbol, _ = json.JSONDecoder().raw_decode(entry)
+        found = base64.b64decode(symbol["constant_data"], validate=True)
+    except (ValueError, KeyError, TypeError):
+        raise NoTable("the symbol table does not say which kernel it is for: it has no linux_banner") from None
+    return found
