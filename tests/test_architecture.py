@@ -15,7 +15,7 @@ PACKAGE = ROOT / "forensics"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"model"},
-    {"text", "tables", "progress", "hashing", "tools", "clock"},
+    {"text", "tables", "records", "progress", "hashing", "tools", "clock"},
     {"events", "provenance", "ledger", "seals", "host", "stage"},
     {
         "casefile",

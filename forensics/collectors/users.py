@@ -15,7 +15,10 @@ _RECORD = struct.Struct("<hxxi32s4s32s256shhiii16s20s")
 """struct utmp of glibc on 64-bit Linux (utmp(5)): 384 bytes, 32-bit times."""
 _KEPT = 500
 """Records of the login history that are taken: the last ones."""
-_USER_PROCESS = 7
+_LIVE = frozenset({7})
+"""USER_PROCESS"""
+_FAILED = frozenset({6, 7})
+"""btmp has LOGIN_PROCESS from sshd, and USER_PROCESS from login."""
 _COLUMNS = (Column("user"), Column("terminal"), Column("from"), Column("since", "time"))
 
 
@@ -34,33 +37,36 @@ class Users(Collector[Bounds]):
             Command("who", ("who", "-u"), settings.limits),
             Command("utmp", ("cat", "/run/utmp"), settings.limits, optional=True),
             Command("wtmp", tail, settings.limits, optional=True),
+            Command("btmp", (*tail[:-1], "/var/log/btmp"), settings.limits, optional=True),
         )
 
     def read(self, output: Output) -> Reading:
-        """Make the tables `users` and `logins`."""
+        """Make the tables `users`, `logins` and `failed_logins`; a failed name may be a password typed too soon."""
         sessions, bad = _records(output.part("utmp"))
         unread = {"utmp": bad}
         if not output.part("utmp"):
             sessions, unread = _who(output.part("who"))
         logins, unread["wtmp"] = _records(output.part("wtmp"))
+        failed, unread["btmp"] = _records(output.part("btmp"), _FAILED)
         return Reading(
             (
                 Table("users", "Users who were logged in", _COLUMNS, tuple(sessions)),
                 Table("logins", "Last logins on record", _COLUMNS, tuple(logins)),
+                Table("failed_logins", "Last failed logins on record", _COLUMNS, tuple(failed)),
             ),
             unread,
         )
 
 
-def _records(raw: bytes) -> tuple[list[tuple[Cell, ...]], int]:
+def _records(raw: bytes, kinds: frozenset[int] = _LIVE) -> tuple[list[tuple[Cell, ...]], int]:
     whole = len(raw) - len(raw) % _RECORD.size
-    rows = list(_rows(raw[:whole]))
+    rows = list(_rows(raw[:whole], kinds))
     return rows, 1 if whole != len(raw) else 0
 
 
-def _rows(raw: bytes) -> Iterator[tuple[Cell, ...]]:
+def _rows(raw: bytes, kinds: frozenset[int]) -> Iterator[tuple[Cell, ...]]:
     for kind, _, line, _, user, origin, _, _, _, seconds, _, _, _ in _RECORD.iter_unpack(raw):
-        if kind == _USER_PROCESS:
+        if kind in kinds:
             since = utc(datetime.fromtimestamp(seconds & 0xFFFFFFFF, UTC))
             yield _word(user), _word(line), _word(origin) or Absent("not told"), since
 
