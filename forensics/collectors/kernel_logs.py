@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from forensics.collectors import MIB, Collector, Command, Judged, Output, Part, Reading, judge_commands
+from forensics.collectors import MIB, Bench, Collector, Command, Judged, Output, Part, Reading, judge_commands
 from forensics.host import Limits
 from forensics.model import Outcome
 from forensics.oom import lines, reports, tables
@@ -63,6 +64,18 @@ class KernelLogs(Collector[Kept]):
             Command("journal", ("journalctl", *how, "_TRANSPORT=kernel", *alike), limits, optional=True),
             Command("logs", ("sh", "-c", _LOGS), limits),
         )
+
+    @contextmanager
+    def capture(self, bench: Bench, settings: Kept) -> Iterator[Callable[[], None]]:
+        """Leave the journal out where it is not."""
+        journal, logs = self.command(settings)
+
+        def work() -> None:
+            if bench.find("journalctl"):
+                bench.run(journal)
+            bench.run(logs)
+
+        yield work
 
     def judge(self, parts: Mapping[str, Part]) -> Judged:
         """Judge both: what the journal could not give is said, and one log is enough to have something."""

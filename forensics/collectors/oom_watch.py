@@ -61,7 +61,7 @@ class OomWatch(Collector[Watched]):
 
     name = "oom_watch"
     title = "Candidates of the OOM killer"
-    volatility = 50
+    volatility = 53
     together = True
     settings = Watched
 
