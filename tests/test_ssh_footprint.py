@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from forensics.errors import TargetError
+from forensics.errors import CaseError, TargetError
 from forensics.host import Change
 from forensics.ssh import Secrets, SshHost, connect
 from tests.recorder import MemoryRecorder
@@ -130,3 +130,34 @@ def test_nothing_left_needs_no_connection(idle_sshd: Sshd) -> None:
     recorder = MemoryRecorder()
     assert list(connect(idle_sshd.target(), recorder, Secrets()).restore()) == []
     assert recorder.events == []
+
+
+class FullDisk(MemoryRecorder):
+    """A record that takes nothing more from a moment on, as a ledger on a full disk."""
+
+    full: bool = False
+
+    def command(self, argv: Sequence[str], *, root: bool) -> None:
+        self._write()
+        super().command(argv, root=root)
+
+    def restored(self, intent: int, change: Change, *, proven: bool, reason: str = "") -> None:
+        self._write()
+        super().restored(intent, change, proven=proven, reason=reason)
+
+    def _write(self) -> None:
+        if self.full:
+            raise CaseError("the ledger could not be written", why="No space left on device")
+
+
+def test_the_target_is_put_back_though_our_own_disk_is_full(sshd: Sshd) -> None:
+    recorder = FullDisk()
+    host = connect(sshd.target(), recorder, Secrets())
+    with pytest.raises(CaseError, match="ledger"), host.workplace() as place:  # noqa: PT012 - it breaks in the middle
+        host.put(b"module", place / "lime.ko")
+        assert (place / "lime.ko").exists()
+        recorder.full = True
+        host.run("true")
+    assert not place.exists()
+    assert len(recorder.dangling()) == 2, "it is on record as there, and the next run looks"
+    host.close()

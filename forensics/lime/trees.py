@@ -62,7 +62,7 @@ def bootstrap(wanted: Wanted, archives: Sequence[Archive]) -> Room:
         raise PackageUnavailable(
             f"no tree of {wanted.distribution} {wanted.suite} can be made",
             why=f"the packages of {' and '.join(FAMILY)} are known, no others",
-            remedy="give a module for this kernel (forensics profiles add), or take an engine that needs none",
+            remedy="give headers for this kernel (--headers), or take an engine that needs no module (--engine kcore)",
         )
     if not confined():
         raise PackageUnavailable(

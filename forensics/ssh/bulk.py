@@ -61,6 +61,7 @@ class Pipe:
         self._view = memoryview(bytearray())
         self._begin = self._filled = 0  # of what is there and not yet handed on
         self._saved = b""
+        self._filler = 0  # the thread that deciphers into it
 
     def decipher(self, engine: Engine, nonce: bytes, sealed: memoryview, length: memoryview) -> tuple[int, int, int]:
         """Decipher a packet behind what is there; gives message, channel and length of data, and keeps nothing yet.
@@ -68,6 +69,7 @@ class Pipe:
         The packet's head overwrites the bytes before it, which are put back by `keep` or `release`.
         """
         size = len(sealed) - _TAG
+        self._filler = threading.get_ident()
         if self._filled + size > len(self._view):
             self.flush()
             self._view = memoryview(bytearray(_HEAD.size + MIB + MOST))
@@ -140,8 +142,12 @@ class Pipe:
         return self._waiting
 
     def close(self) -> None:
-        """Let the reader have what is there, and then the end."""
-        self.flush()
+        """Let the reader have what is there, and then the end.
+
+        A reader that closes its channel itself wants no more, and must not meddle with what is being deciphered.
+        """
+        if self._filler in {0, threading.get_ident()}:
+            self.flush()
         with self._changed:
             self._closed = True
             if self._event:
@@ -258,8 +264,9 @@ class BulkPacketizer(Packetizer):
 
     def _more(self, there: int) -> None:
         """Read what the network has."""
-        if self._latest:
-            self._latest.flush(_FLUSH)
+        latest = self._latest  # another thread may forget it at any time
+        if latest:
+            latest.flush(_FLUSH)
         if self._start:
             self._view[:there] = self._view[self._start : self._end]
             self._start, self._end = 0, there
@@ -276,7 +283,7 @@ class BulkPacketizer(Packetizer):
             if not count:
                 raise EOFError
             self._end += count
-            if count < _LITTLE and self._latest:
+            if count < _LITTLE and latest:
                 time.sleep(_PATIENCE)
             return
 
@@ -289,8 +296,9 @@ class BulkPacketizer(Packetizer):
 
     def _idle(self, *, nothing: bool) -> None:
         """Nothing came for a moment."""
-        if self._latest:
-            self._latest.flush()
+        latest = self._latest
+        if latest:
+            latest.flush()
         if self.closed or self.handshake_timed_out():
             raise EOFError
         if nothing and self.need_rekey():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,7 @@ class Footprint:
         self._host = host
         self._recorder = recorder
         self._files: dict[Path, list[tuple[int, Change]]] = {}  # by workplace
+        self._thread = threading.local()
 
     @contextmanager
     def change(self, change: Change) -> Iterator[None]:
@@ -129,12 +131,23 @@ class Footprint:
         )
         self._take_away(self._recorder.intend(change), change)
 
+    @property
+    def undoing(self) -> bool:
+        """Whether a change is being undone by this thread: what does so stands in the record of the change."""
+        return getattr(self._thread, "undoing", False)
+
     def _take_away(self, intent: int, change: Change) -> tuple[bool, str]:
-        """Undo and look; never raises what the target or the link did wrong, but records it."""
+        """Undo and look; never raises what the target or the link did wrong, but records it.
+
+        It is done before it is recorded: a ledger that cannot be written any more is no reason to leave things there.
+        """
+        self._thread.undoing = True
         try:
             proven, reason = self._undo_and_look(change)
         except ForensicsError as problem:
             proven, reason = False, str(problem)
+        finally:
+            self._thread.undoing = False
         self._recorder.restored(intent, change, proven=proven, reason=reason)
         return proven, reason
 

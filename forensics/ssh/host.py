@@ -172,7 +172,7 @@ class SshHost:
         words = self._resolved(argv)
         dialogue = self._dialogue() if root else None
         link = self._linked()
-        self._recorder.command(words, root=root)
+        self._record(words, root=root)
         try:
             command = RemoteCommand(link, words, dialogue, limits, stdin)
         except SudoRefused:
@@ -183,6 +183,14 @@ class SshHost:
         finally:
             self._end(command, root=root)
             command.close()
+
+    def _record(self, words: tuple[str, ...], *, root: bool) -> None:
+        """Put a command on record; what undoes a change is so since the change was, and is done on a full disk too."""
+        try:
+            self._recorder.command(words, root=root)
+        except ForensicsError:
+            if not self._footprint.undoing:
+                raise
 
     def _resolved(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         if not argv or any("\0" in word for word in argv):

@@ -16,6 +16,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import paramiko
@@ -190,7 +191,8 @@ class RemoteCommand:
 
     def _send_all(self, stdin: bytes) -> None:
         self._send(stdin)
-        self._channel.shutdown_write()
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.shutdown_write()
 
     def _send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -199,7 +201,7 @@ class RemoteCommand:
                 view = view[self._channel.send(bytes(view[: MIB // 4])) :]
             except TimeoutError:
                 continue
-            except (OSError, paramiko.SSHException):
+            except (OSError, EOFError, paramiko.SSHException):
                 return  # the program has ended, or the link: its reader will say
 
     def _receive(self, size: int) -> Piece:
