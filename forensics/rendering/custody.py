@@ -34,7 +34,7 @@ def incomplete(record: CaseRecord) -> Section:
     """List what failed, stayed partial, was absent, empty or not run, each with its reason."""
     columns = (
         GridColumn("Target", 10),
-        GridColumn("Step", 13),
+        GridColumn("Stage", 13),
         GridColumn("Item", 29, mono=True),
         GridColumn("Outcome", 11),
         GridColumn("Reason", 37),

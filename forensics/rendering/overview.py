@@ -150,7 +150,7 @@ def _gaps(record: CaseRecord) -> list[Block]:
     whole = unfinished.steps(record)
     if not (short or whole):
         return []
-    steps = f"{len(whole)} whole steps and " if whole else ""
+    steps = f"{len(whole)} whole stages and " if whole else ""
     words = f"{steps}{len(short)} items failed, stayed partial, or were not run; each with its reason in “What failed and what was not run”."
     return [Words(words, "note")]
 
@@ -167,9 +167,9 @@ def findings(record: CaseRecord) -> Section:
 
 
 def methods(record: CaseRecord) -> Section:
-    """Say what was done in which order, when, and how each step ended."""
+    """Say what was done in which order, when, and how each stage ended."""
     columns = (
-        GridColumn("Step", 40),
+        GridColumn("Stage", 40),
         GridColumn("Target", 10),
         GridColumn("Began (UTC)", 19),
         GridColumn("Ended (UTC)", 19),

@@ -1,4 +1,4 @@
-"""Steps that are short of their end in the attempt that is reported: broken, without an end, or never begun."""
+"""Stages that are short of their end in the attempt that is reported: broken, without an end, or never begun."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TypeAlias
 from forensics.rendering.record import CaseRecord, Document, text
 
 ORDER = ("survey", "build", "symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
-"""The steps before the report, which is being made while this is written."""
+"""The stages before the report, which is being made while this is written."""
 
 IMPORTED = ("import", "symbols", "prove", "seal", "analyse", "interpret")
 """Those of an image that someone else took: there was no target to ask."""
 
 Row: TypeAlias = tuple[str, str, str, str, str]  # target, step, item, outcome, reason
-_WHOLE = "the whole step"
+_WHOLE = "the whole stage"
 
 
 def steps(record: CaseRecord) -> list[Row]:
-    """List every step that did not come to its end, each with its reason; of earlier attempts, those that broke."""
+    """List every stage that did not come to its end, each with its reason; of earlier attempts, those that broke."""
     return [row for target in record.targets for row in _of(record, target.label)]
 
 
