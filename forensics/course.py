@@ -122,6 +122,7 @@ class _Course:
         try:
             self._stages()
         except _Enough:
+            self._cleared()
             return self._summary(stopped_early=True)
         finally:
             self._host.close()
@@ -147,8 +148,7 @@ class _Course:
         proof = run.step(prove, asked, image, table, facts)
         self._proven(proof)
         live = run.step(collect, asked, facts, order.plan.collection)
-        if asked is host:
-            clear(host, self._recorder, self._progress)
+        self._cleared()
         self._passed(collect.name)
         self._host.close()
         run.step(seal, image, proof, live)
@@ -159,6 +159,11 @@ class _Course:
         self._passed(interpret.name)
         self._report = run.step(report, ReportSettings(last_deed(run.case))).exhibits
         self._passed(report.name)
+
+    def _cleared(self) -> None:
+        """Take away what an earlier run left, also when no stage of this one had to touch the target."""
+        if not self._order.target_gone:
+            clear(self._host, self._recorder, self._progress)
 
     def _asked(self) -> Host | Gone:
         """Give what the stages behind the survey ask: the host, or that it is gone."""

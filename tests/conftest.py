@@ -7,14 +7,16 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.chroot import IN_A_CHROOT
+
 pytest_plugins = ["tests.sshd"]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Count a skip as a failure in CI: a test that always skips is a test that is gone."""
+    """Count a skip as a failure in CI, but for what a chroot forbids: a test that always skips is gone."""
     report = yield
-    if report.skipped and os.environ.get("CI"):
+    if report.skipped and os.environ.get("CI") and IN_A_CHROOT not in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"skipped, which counts as a failure in CI: {report.longrepr}"
     return report

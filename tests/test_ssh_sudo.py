@@ -18,7 +18,7 @@ from forensics.errors import ForensicsError, SudoRefused
 from forensics.host import Limits
 from forensics.ssh import Secret, Secrets, SshHost, Timing, connect
 from tests.recorder import MemoryRecorder
-from tests.sshd import Sshd, skip
+from tests.sshd import Sshd, skip, skip_without_namespaces
 
 pytestmark = pytest.mark.root
 CANARY = "canary 'pass\"word' ü 7d21"
@@ -156,7 +156,7 @@ def fake_sudo(folder: Path, script: str) -> list[str]:
     fake.chmod(0o755)
     words = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /usr/bin/sudo && exec "$@"', str(fake)]
     if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
-        skip("needs a mount namespace of its own")
+        skip_without_namespaces("needs a mount namespace of its own")
     return words
 
 

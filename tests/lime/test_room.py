@@ -8,13 +8,13 @@ import pytest
 
 from forensics.lime import room
 from forensics.lime.room import Room, confined
-from tests.sshd import skip
+from tests.sshd import skip_without_namespaces
 
 
 @pytest.fixture(autouse=True)
 def bubblewrap() -> None:
     if not confined():
-        skip("bubblewrap is missing, or may not make namespaces here")
+        skip_without_namespaces("bubblewrap is missing, or may not make namespaces here")
 
 
 def test_headers_can_be_read_and_not_written(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from forensics.lime.apt import Archive
 from forensics.lime.packages import PackageUnavailable
 from forensics.lime.room import confined
 from forensics.lime.trees import Wanted
-from tests.sshd import skip
+from tests.sshd import skip, skip_without_namespaces
 
 WANTED = Wanted("debian", "made", "amd64", "gcc-99", ("libold1",))
 
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if not shutil.which(program):
             skip(f"{program} is missing")
     if not confined():
-        skip("bubblewrap is missing, or may not make namespaces here")
+        skip_without_namespaces("bubblewrap is missing, or may not make namespaces here")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
