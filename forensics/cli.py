@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from forensics import __version__, terminal
-from forensics.commands import cases, checks, chronology, deeds, demonstration, importing, run
+from forensics.commands import blockio, cases, checks, chronology, deeds, demonstration, importing, run
 from forensics.errors import ForensicsError, StageFailed, UsageError
 from forensics.lab import cli as lab
 
@@ -44,6 +44,7 @@ def _main(
 for group in (checks.app, cases.app, deeds.app, run.app, chronology.app, importing.app):
     app.add_typer(group)
 app.add_typer(checks.symbols, name="symbols")
+app.add_typer(blockio.app, name="blockio")
 lab.app.command("demo")(demonstration.command)
 app.add_typer(lab.app, name="lab")
 

@@ -112,10 +112,17 @@ def totals(trace: Trace, counts: Counts, deepest: Sequence[Depth]) -> Table:
 
 def began(trace: Trace) -> Cell:
     """Give the moment of the first event."""
-    if trace.notes.epoch is None:
+    if trace.notes.epoch is not None:
+        return _moment(trace.notes.epoch + int(trace.time[0]))
+    if trace.notes.begun is None:
         return Absent("the trace has no wall clock")
+    begun = _moment(trace.notes.begun)
+    return Absent(f"blkparse -d leaves it out; tracing began at {begun}" if isinstance(begun, str) else begun.reason)
+
+
+def _moment(time: int) -> str | Absent:
+    seconds, nanoseconds = divmod(time, 1_000_000_000)
     try:
-        seconds, nanoseconds = divmod(trace.notes.epoch + int(trace.time[0]), 1_000_000_000)
         return utc(datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000))
     except (ValueError, OverflowError, OSError):
         return Absent("not a time that can be")

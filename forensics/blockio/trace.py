@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +26,23 @@ _MESSAGES = 10_000
 """How many of the kernel's messages are kept as text; all are counted."""
 
 
+class Message(NamedTuple):
+    """A line that the kernel wrote into a trace (bfq, blk-throttle and others do)."""
+
+    time: int  # nanoseconds
+    device: int
+    cpu: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Notes:
     """What a trace says beside its events."""
 
     names: Mapping[int, str] = field(default_factory=dict)  # pid -> comm; "a, b" when a number was used twice
-    epoch: int | None = None  # nanoseconds since 1970 at monotonic zero, when the trace tells it
-    messages: tuple[tuple[int, str], ...] = ()  # nanoseconds, text; the first ones
+    epoch: int | None = None  # nanoseconds since 1970 at the times' zero, when the trace tells it
+    begun: int | None = None  # nanoseconds since 1970 at which tracing began, when the trace tells it
+    messages: tuple[Message, ...] = ()  # the first ones
     count: int = 0  # of all notes
 
 
@@ -56,6 +66,7 @@ class Trace:
     unread: int = 0  # bytes
     dropped: int | None = None  # events, by blktrace's own count; None: not known
     version: int = 7
+    sequence: npt.NDArray[np.uint32] | None = None  # of each processor's events, where it was asked for
 
     def __len__(self) -> int:
         return len(self.time)
@@ -66,10 +77,17 @@ class Trace:
         return self.notes.names
 
 
-def read(files: Sequence[bytes | Path], drops: int | None = None, names: Mapping[int, str] | None = None) -> Trace:
+def read(
+    files: Sequence[bytes | Path],
+    drops: int | None = None,
+    names: Mapping[int, str] | None = None,
+    *,
+    sequences: bool = False,
+) -> Trace:
     """Read one capture from its files; TraceRefused when one is no trace, or of an unknown version.
 
     `names`: of processes, where the trace itself tells none (ftrace). Empty files of idle processors count for nothing.
+    `sequences`: keep each event's number too, which only a listing shows.
     """
     raws = [raw for raw in map(_octets, files) if len(raw)]
     if not raws:
@@ -77,7 +95,7 @@ def read(files: Sequence[bytes | Path], drops: int | None = None, names: Mapping
             "the trace is empty", why="there is not one byte", remedy="see what blktrace said at its end"
         )
     parts = parallel.each(lambda raw: _Part.of(locate(raw)), raws)
-    return _in_time(parts, drops, names or {})
+    return _in_time(parts, drops, names or {}, sequences=sequences)
 
 
 def _octets(source: bytes | Path) -> npt.NDArray[np.uint8]:
@@ -127,18 +145,22 @@ def _notes(records: Records) -> Notes:
     """Read names of processes, the tie between the monotonic clock and the wall clock, and messages."""
     names: dict[int, str] = {}
     epoch: int | None = None
-    messages: list[tuple[int, str]] = []
-    times, pids = records.double(records.layout.time).tolist(), records.word(records.layout.pid).tolist()
-    facts = zip(records.actions().tolist(), times, pids, records.lengths().tolist(), strict=True)
-    for row, (action, time, pid, length) in enumerate(facts):
+    begun: int | None = None
+    messages: list[Message] = []
+    layout = records.layout
+    words = [records.word(at).tolist() for at in (layout.pid, layout.device, layout.cpu)]
+    times = records.double(layout.time).tolist()
+    facts = zip(records.actions().tolist(), times, records.lengths().tolist(), *words, strict=True)
+    for row, (action, time, length, pid, device, cpu) in enumerate(facts):
         kind, payload = action & 0xFF, records.payload(row, length)[8 if action & CGROUP else 0 :]
         if kind == _PROCESS:
             _name(names, pid, decode(payload.partition(b"\0")[0]))
         elif kind == _TIMESTAMP and len(payload) >= 8 and epoch is None:
-            epoch = _clock(payload, little=records.little) - time
+            begun = _clock(payload, little=records.little)
+            epoch = begun - time
         elif kind == _MESSAGE and len(messages) < _MESSAGES:
-            messages.append((time, decode(payload.rstrip(b"\0"))))
-    return Notes(names, epoch, tuple(messages), len(times))
+            messages.append(Message(time, device, cpu, decode(payload.rstrip(b"\0"))))
+    return Notes(names, epoch, begun, tuple(messages), len(times))
 
 
 def _name(names: dict[int, str], pid: int, name: str) -> None:
@@ -179,7 +201,7 @@ def _big(raw: npt.NDArray[np.uint8], starts: Integers, width: int) -> Integers:
     return number
 
 
-def _in_time(parts: list[_Part], drops: int | None, names: Mapping[int, str]) -> Trace:
+def _in_time(parts: list[_Part], drops: int | None, names: Mapping[int, str], *, sequences: bool) -> Trace:
     """Put the events of all processors in order of time; those of one moment stay as they stood."""
     time = np.concatenate([part.time for part in parts]) if len(parts) > 1 else parts[0].time
     target: Integers | None = None  # where each event goes
@@ -189,7 +211,7 @@ def _in_time(parts: list[_Part], drops: int | None, names: Mapping[int, str]) ->
         target = np.empty(len(order), np.int64)
         target[order] = np.arange(len(order))
         del order
-    columns = _empty(len(time))
+    columns = _empty(len(time), {**_COLUMNS, "sequence": np.uint32} if sequences else _COLUMNS)
     bases = np.cumsum([0, *(len(part.time) for part in parts)]).tolist()
 
     def fill(number: int) -> tuple[Integers, Integers, npt.NDArray[np.uint32]]:
@@ -200,13 +222,24 @@ def _in_time(parts: list[_Part], drops: int | None, names: Mapping[int, str]) ->
     said, other, origin = (np.concatenate(column) for column in zip(*told, strict=True))
     sort = np.argsort(said, kind="stable")
     notes = _together([part.notes for part in parts], names)
+    if len(time) and not time[0]:
+        notes = replace(notes, epoch=None)  # a dump of blkparse's: its events begin at 0, its clock's note does not
     unread, version = sum(part.unread for part in parts), max(part.records.version for part in parts)
-    rest: tuple[Any, ...] = (said[sort], other[sort], origin[sort], notes, unread, drops, version)
+    rest: tuple[Any, ...] = (
+        said[sort],
+        other[sort],
+        origin[sort],
+        notes,
+        unread,
+        drops,
+        version,
+        columns.get("sequence"),
+    )
     values: tuple[Any, ...] = (time, *(columns[name] for name in _COLUMNS), *rest)
     return Trace(*values)
 
 
-_COLUMNS = {
+_COLUMNS: Mapping[str, type[np.generic]] = {
     "sector": np.int64,
     "size": np.uint32,
     "event": np.uint8,
@@ -220,8 +253,8 @@ _BLOCK = 1 << 16
 """Records that are copied at a time: few enough for a processor's cache."""
 
 
-def _empty(count: int) -> dict[str, npt.NDArray[np.generic]]:
-    return {name: np.empty(count, kind) for name, kind in _COLUMNS.items()}
+def _empty(count: int, kinds: Mapping[str, type[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+    return {name: np.empty(count, kind) for name, kind in kinds.items()}
 
 
 def _fill(
@@ -242,6 +275,8 @@ def _fill(
             "category": action >> 16, "pid": block.word(layout.pid), "device": block.word(layout.device),
             "cpu": block.word(layout.cpu), "error": block.errors(),
         }  # fmt: skip
+        if "sequence" in columns:
+            values["sequence"] = block.word(1)
         for name, value in values.items():
             columns[name][rows] = value
         said = np.flatnonzero(_SAYING[event])
@@ -262,6 +297,6 @@ def _together(notes: list[Notes], names: Mapping[int, str]) -> Notes:
         for pid, name in part.names.items():
             for one in name.split(", "):
                 _name(known, pid, one)
-    epoch = next((part.epoch for part in notes if part.epoch is not None), None)
+    clock = next((part for part in notes if part.epoch is not None), Notes())
     messages = sorted(message for part in notes for message in part.messages)[:_MESSAGES]
-    return Notes(known, epoch, tuple(messages), sum(part.count for part in notes))
+    return Notes(known, clock.epoch, clock.begun, tuple(messages), sum(part.count for part in notes))

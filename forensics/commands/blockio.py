@@ -1,0 +1,156 @@
+"""`forensics blockio`: traces of the block layer that were made anywhere, without a case."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forensics import terminal
+from forensics.blockio import Trace, captures, listing, pair, read, summary, tables
+from forensics.blockio.captures import Capture
+from forensics.blockio.events import LETTERS
+from forensics.commands.options import AsJson
+from forensics.commands.run import GAPS
+from forensics.errors import ForensicsError, StageFailed, UsageError
+from forensics.model import JSON
+from forensics.tables import Absent, Cell, Table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Read traces of blktrace, blkparse -d and ftrace, wherever they were made.",
+)
+_DEVICE = re.compile(r"\d{1,4},\d{1,7}")
+_WHOLE = 4096
+"""Lines that are written at once."""
+
+Traces = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TRACE…",
+        help="Files, names before .blktrace.0, folders of blktrace's files, or - for standard input.",
+    ),
+]
+Drops = Annotated[
+    int | None, typer.Option(min=0, help="Events that were lost, by blktrace's last words; the trace cannot tell.")
+]
+Names = Annotated[
+    Path | None,
+    typer.Option(
+        help="Names of processes for a trace of ftrace: tracefs' saved_cmdlines.", exists=True, dir_okay=False
+    ),
+]
+Actions = Annotated[str, typer.Option(metavar="Q,D,C", help="List these events only, by blkparse's letters.")]
+Pids = Annotated[list[int] | None, typer.Option("--pid", help="List events of this process only.")]
+Devices = Annotated[list[str] | None, typer.Option("--device", metavar="254,0", help="List this disk only.")]
+
+
+@app.command()
+def show(
+    traces: Traces,
+    *,
+    events: Annotated[
+        bool | None, typer.Option("--events/--no-events", help="List the events.", show_default="but for --json")
+    ] = None,
+    actions: Actions = "",
+    pid: Pids = None,
+    device: Devices = None,
+    since: Annotated[float | None, typer.Option(help="List from this second of the trace.")] = None,
+    until: Annotated[float | None, typer.Option(help="List to this second of the trace.")] = None,
+    absolute: Annotated[bool, typer.Option("--absolute", help="List with the wall clock's time, in UTC.")] = False,
+    drops: Drops = None,
+    names: Names = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print events as blkparse does, then counts, latencies, processes and disks; all files are one capture.
+
+    Choices of events change what is listed, and never the counts and tables. Exits with 3 when something of the trace
+    could not be read, or was lost while it was taken.
+    """
+    wanted = listing.Wanted(
+        _actions(actions), frozenset(pid or ()), _devices(device or ()), since, until, absolute=absolute
+    )
+    listed = not as_json if events is None else events
+    capture = captures.together(captures.find(traces))
+    trace = opened(capture, drops, names, sequences=listed)
+    made = tables(trace, pair(trace))
+    if as_json:
+        document = described(capture, trace, made)
+        if listed:
+            document["events"] = list(listing.lines(trace, wanted))
+        terminal.document(document)
+    else:
+        _write(listing.lines(trace, wanted) if listed else ())
+        _write(summary.text(trace, made))
+    raise typer.Exit(GAPS if short_of(trace) else 0)
+
+
+def opened(capture: Capture, drops: int | None, names: Path | None = None, *, sequences: bool = False) -> Trace:
+    """Read a capture; StageFailed names it when it is none, or has no events."""
+    known = captures.process_names(names) if names else None
+    try:
+        trace = read(capture.contents(), drops, known, sequences=sequences)
+    except OSError as problem:
+        raise StageFailed.of(problem, capture.files[0]) from None
+    except ForensicsError as problem:
+        problem.where = problem.where or ", ".join(map(str, capture.files))
+        raise
+    if len(trace):
+        return trace
+    raise StageFailed(
+        "the trace has no events",
+        where=", ".join(map(str, capture.files)),
+        why=f"{trace.notes.count} notes and {trace.unread} bytes that cannot be read are all there is",
+        remedy="the disk was idle, or blktrace could not start: its last words tell (kernel lockdown refuses it)",
+    )
+
+
+def described(capture: Capture, trace: Trace, made: Iterable[Table]) -> dict[str, JSON]:
+    """Give a capture as JSON: which files, what could not be read, and all tables."""
+    return {
+        "capture": capture.label,
+        "files": [str(file) for file in capture.files],
+        "version": trace.version,
+        "events_read": len(trace),
+        "unread_bytes": trace.unread,
+        "dropped": trace.dropped,
+        "tables": {table.name: [{name: _json(cell) for name, cell in row.items()} for row in table] for table in made},
+    }
+
+
+def _json(cell: Cell) -> JSON:
+    return {"absent": cell.reason} if isinstance(cell, Absent) else cell
+
+
+def short_of(trace: Trace) -> bool:
+    """Tell whether something is known to be missing."""
+    return bool(trace.unread or trace.dropped)
+
+
+def _actions(words: str) -> frozenset[str]:
+    known = {one.lower(): one for one in LETTERS[1:]}
+    asked = [one for one in words.replace(",", " ").split() if one]
+    strange = [one for one in asked if one.lower() not in known]
+    if strange:
+        raise UsageError("no such event", where=f"--actions {strange[0]}", why=f"there are {', '.join(LETTERS[1:])}")
+    return frozenset(one if one in LETTERS else known[one.lower()] for one in asked)
+
+
+def _devices(words: Iterable[str]) -> frozenset[str]:
+    strange = [one for one in words if not _DEVICE.fullmatch(one)]
+    if strange:
+        raise UsageError("not a disk as blkparse names it", where=f"--device {strange[0]}", why="254,0 is one")
+    return frozenset(words)
+
+
+def _write(lines: Iterable[str]) -> None:
+    """Write lines, which are safe to show, many at a time."""
+    waiting: Iterator[str] = iter(lines)
+    write: Callable[[str], object] = sys.stdout.write
+    while block := list(islice(waiting, _WHOLE)):
+        write("\n".join(block) + "\n")
