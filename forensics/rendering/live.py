@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forensics.blockio.captions import TITLES
 from forensics.rendering import audit, pressure
 from forensics.rendering.blocks import Block, Fact, FactList, Figure, GridColumn, Section, Words, grid
 from forensics.rendering.missing import nothing
@@ -42,12 +43,11 @@ def _block_io(target: TargetRecord) -> list[Block]:
             tuple(Fact(name, f"{value} {unit}".strip()) for name, value, unit in rows(totals, "name", "value", "unit"))
         )
     ]
-    for name, picture in sorted(target.pictures.items()):
-        title = name.replace("block-io-", "").replace("-", " ").capitalize()
-        words = f"Drawn from the block trace; {picture.exhibit.number}, {picture.exhibit.digest}."
-        blocks.append(
-            Figure(f"Block I/O: {title.lower()}", f"{title} of block I/O during the trace", picture.svg, words)
-        )
+    for name, (title, alternative) in TITLES.items():
+        picture = target.pictures.get(name)
+        if picture:
+            words = f"Drawn from the block trace; {picture.exhibit.number}, {picture.exhibit.digest}."
+            blocks.append(Figure(f"Block I/O: {title[0].lower()}{title[1:]}", alternative, picture.svg, words))
     return [*blocks, *_latency(target), *_writers(target)]
 
 

@@ -193,14 +193,3 @@ def test_latencies_are_those_of_btt_to_the_nanosecond(dump: tuple[str, Path]) ->
         assert row["count"] == int(said[4])
         for column, value in zip(("minimum", "average", "maximum"), said.groups()[:3], strict=True):
             assert float(str(row[column])) == pytest.approx(float(value), abs=1.01e-9), (name, column)
-
-
-def test_pictures_are_small_and_the_same_every_time() -> None:
-    raw = CAPTURED.read_bytes()
-    first, second = blockio.interpret(raw, 0).pictures, blockio.interpret(raw, 0).pictures
-    assert first == second
-    assert set(first) == {"block-io-offsets.svg", "block-io-throughput.svg", "block-io-latency.svg"}
-    for name, svg in first.items():
-        assert len(svg) < 250_000, name
-        assert b"<text" not in svg, "letters are paths, so that no font is missing anywhere"
-        assert b"<dc:date" not in svg

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forensics import tables
+from forensics.blockio.captions import TITLES
 from forensics.collectors import collectors
 from forensics.model import JSON, Analysis, Draft, Exhibit, LiveEvidence, Outcome, Proof, Result, Role, Verdict
 from forensics.stages.interpret import InterpretSettings, interpret
@@ -52,7 +53,7 @@ def test_every_collector_gives_its_tables_with_the_exhibits_they_were_made_from(
 def test_pictures_are_among_what_is_made(tmp_path: Path) -> None:
     given = work(tmp_path, exhibits(tmp_path, "block_io"))
     names = [one.name for one in given if isinstance(one, Draft) and one.kind == "picture"]
-    assert names == ["block-io-offsets.svg", "block-io-throughput.svg", "block-io-latency.svg"]
+    assert names == [f"{name}.svg" for name in TITLES]
 
 
 def test_the_planted_incident_is_found(tmp_path: Path) -> None:

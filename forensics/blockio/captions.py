@@ -1,0 +1,15 @@
+"""What the pictures of a trace are called, apart from what draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TITLES: Mapping[str, tuple[str, str]] = {
+    "block-io-offsets": ("Where on the disk, by process", "Every request at its time and its place on the disk"),
+    "block-io-throughput": ("How much, and how often", "MiB and requests completed a second, read and written"),
+    "block-io-latency": ("How long each request took", "Time from queue to completion of every request"),
+    "block-io-latency-heat": ("How many took how long", "Requests by time and by their latency, as a heat map"),
+    "block-io-seeks": ("How far the disk had to go", "Seeks a second, and the distance of each"),
+    "block-io-depth": ("How much was with the disk", "Requests that were issued and not completed"),
+}
+"""By a picture's name without ending, in the order in which they are read: title, and words for who cannot see it."""
