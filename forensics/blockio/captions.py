@@ -13,3 +13,15 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "block-io-depth": ("How much was with the disk", "Requests that were issued and not completed"),
 }
 """By a picture's name without ending, in the order in which they are read: title, and words for who cannot see it."""
+COMPARED: Mapping[str, tuple[str, str]] = {
+    "compare-latency": (
+        "What part was done in what time",
+        "Share of requests by their latency, one line a capture",
+    ),
+    "compare-throughput": ("How much, and how often", "MiB and requests completed a second, one line a capture"),
+    "compare-offsets": ("Where on the disk, by process", "Requests by time and place, one panel a capture"),
+}
+MOST = 6
+"""Captures that are compared: as many as there are colours that everybody can tell apart."""
+SUFFIXES = (".webp", ".gif")
+"""What a movie of the disk is written as."""

@@ -157,6 +157,23 @@ def _overhead(table: Table) -> Iterator[str]:
     yield ""
 
 
+def comparison(table: Table) -> Iterator[str]:
+    """Give the lines of a table of captures side by side; of each but the first also how it stands to that."""
+    labels = [column.name for column in table.columns[2:]]
+    yield f"{'':28} {'':8} " + " ".join(f"{show(label, 24):>24}" for label in labels)
+    yield "-" * (38 + 25 * len(labels))
+    for what, unit, *cells in table.rows:
+        told = " ".join(f"{_beside(cell, cells[0] if at else None):>24}" for at, cell in enumerate(cells))
+        yield f"{what!s:28} {unit!s:8} {told}"
+
+
+def _beside(cell: Cell, first: Cell | None) -> str:
+    if not isinstance(cell, int | float):
+        return _cell(cell)
+    ratio = f"  ({cell / first:.2f} x)" if isinstance(first, int | float) and first else ""
+    return f"{cell:,.12g}{ratio}"
+
+
 def _rest(table: Table) -> Iterator[str]:
     for row in table:
         if row["name"] in {"first event", "span", "dropped", "unread"}:

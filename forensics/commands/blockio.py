@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +13,10 @@ import typer
 
 from forensics import terminal
 from forensics.blockio import Trace, captures, listing, pair, read, summary, tables
+from forensics.blockio.captions import MOST, SUFFIXES
 from forensics.blockio.captures import Capture
 from forensics.blockio.events import LETTERS
+from forensics.commands import pages
 from forensics.commands.options import AsJson
 from forensics.commands.run import GAPS
 from forensics.errors import ForensicsError, StageFailed, UsageError
@@ -48,6 +50,7 @@ Names = Annotated[
 Actions = Annotated[str, typer.Option(metavar="Q,D,C", help="List these events only, by blkparse's letters.")]
 Pids = Annotated[list[int] | None, typer.Option("--pid", help="List events of this process only.")]
 Devices = Annotated[list[str] | None, typer.Option("--device", metavar="254,0", help="List this disk only.")]
+Output = Annotated[Path, typer.Option(help="A new folder.")]
 
 
 @app.command()
@@ -88,6 +91,107 @@ def show(
         _write(listing.lines(trace, wanted) if listed else ())
         _write(summary.text(trace, made))
     raise typer.Exit(GAPS if short_of(trace) else 0)
+
+
+@app.command()
+def report(
+    traces: Traces,
+    *,
+    output: Output,
+    title: Annotated[str, typer.Option(help="What stands above the page.")] = "",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page as PDF too.")] = False,
+    drops: Drops = None,
+    names: Names = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page with tables and pictures into a new folder, and each of them as a file; all files are one capture.
+
+    The page fetches nothing and can be mailed. Exits with 3 when something of the trace could not be read, or was lost
+    while it was taken.
+    """
+    _is_new(output)
+    capture = captures.together(captures.find(traces))
+    trace = opened(capture, drops, names)
+    requests = pair(trace)
+    made = tables(trace, requests)
+    written = pages.write(output, pages.Paged(capture, trace, requests, made), title, pdf=pdf)
+    _written(written, as_json=as_json)
+    raise typer.Exit(GAPS if short_of(trace) else 0)
+
+
+@app.command()
+def compare(
+    traces: Traces,
+    *,
+    output: Annotated[Path | None, typer.Option(help="Write a page with pictures into this new folder too.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page as PDF too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put two to six captures side by side: totals, latencies and what the disks had to do, each TRACE one capture.
+
+    Exits with 3 when something of one of them could not be read.
+    """
+    found = captures.find(traces)
+    if not 2 <= len(found) <= MOST:
+        raise UsageError(f"{len(found)} captures cannot be compared", why=f"2 to {MOST} can", remedy="name each once")
+    if output:
+        _is_new(output)
+    compared = []
+    for capture in found:
+        trace = opened(capture, None)
+        requests = pair(trace)
+        compared.append(pages.Paged(capture, trace, requests, tables(trace, requests)))
+    table = pages.side_by_side(compared)
+    written = pages.write_comparison(output, compared, table, pdf=pdf) if output else []
+    if as_json:
+        columns = [column.name for column in table.columns]
+        rows: list[JSON] = [[_json(cell) for cell in row] for row in table.rows]
+        terminal.document({"columns": list(columns), "rows": rows, "written": [str(path) for path in written]})
+    else:
+        _write(summary.comparison(table))
+        _written(written, as_json=False)
+    raise typer.Exit(GAPS if any(short_of(one.trace) for one in compared) else 0)
+
+
+@app.command()
+def movie(
+    traces: Traces,
+    *,
+    output: Annotated[Path, typer.Option(help="A new file, NAME.webp or NAME.gif.")],
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long the movie runs.")] = 20,
+    rate: Annotated[int, typer.Option(min=1, max=50, help="Frames a second.")] = 12,
+    names: Names = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the disk in motion: each request lights up at its place when it was completed, in its process's colour."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError("that is no movie's name", where=str(output), why=f"{' or '.join(SUFFIXES)} ends one")
+    if output.exists():
+        raise UsageError("it is there already", where=str(output), remedy="name a new file")
+    capture = captures.together(captures.find(traces))
+    trace = opened(capture, None, names)
+    requests = pair(trace)
+    if not len(requests):
+        raise StageFailed("there is nothing to draw", where=capture.label, why="no request of the trace was queued")
+    from forensics.blockio import movie as cinema  # noqa: PLC0415 - matplotlib is slow to come
+
+    cinema.film(trace, requests, output, cinema.Script(seconds, rate))
+    _written([output], as_json=as_json)
+    raise typer.Exit(GAPS if short_of(trace) else 0)
+
+
+def _is_new(folder: Path) -> None:
+    """Refuse a folder that holds something."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageError("it is there already", where=str(folder), remedy="name a new folder")
+
+
+def _written(paths: Sequence[Path], *, as_json: bool) -> None:
+    if as_json:
+        terminal.document({"written": [str(path) for path in paths]})
+        return
+    for path in paths:
+        terminal.line(str(path))
 
 
 def opened(capture: Capture, drops: int | None, names: Path | None = None, *, sequences: bool = False) -> Trace:

@@ -55,8 +55,15 @@ def _environment() -> Environment:
     return environment
 
 
-def page(title: str, cover: Section, sections: Sequence[Section], *, language: str = "en") -> str:
-    """Make the whole page."""
+def page(
+    title: str,
+    cover: Section,
+    sections: Sequence[Section],
+    *,
+    language: str = "en",
+    sort: str = "Memory forensics case report",
+) -> str:
+    """Make the whole page; `sort` says above its title what it is."""
     style = resources.files("forensics.rendering").joinpath("templates/style.css").read_text(encoding="utf-8")
     return (
         _environment()
@@ -66,6 +73,7 @@ def page(title: str, cover: Section, sections: Sequence[Section], *, language: s
             cover=cover,
             sections=sections,
             language=language,
+            sort=sort,
             style=Markup(style),  # noqa: S704 - our own file
         )
     )
