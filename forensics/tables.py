@@ -12,9 +12,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
-from forensics.model import JSON
+if TYPE_CHECKING:  # all the nouns of a case take longer to come than to read a trace of 100,000 events
+    from forensics.model import JSON
 
 
 @dataclass(frozen=True, slots=True)

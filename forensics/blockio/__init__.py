@@ -2,7 +2,7 @@
 
 from forensics.blockio import arithmetic  # noqa: F401 - first of all
 from forensics.blockio.latency import Requests, pair
-from forensics.blockio.reading import TraceReport, interpret, latencies, processes, tables, totals
+from forensics.blockio.reading import TraceReport, analyse, interpret, latencies, processes, tables, totals
 from forensics.blockio.records import TraceRefused
 from forensics.blockio.trace import Trace, dropped, read
 
@@ -11,6 +11,7 @@ __all__ = [
     "Trace",
     "TraceRefused",
     "TraceReport",
+    "analyse",
     "dropped",
     "interpret",
     "latencies",

@@ -20,7 +20,7 @@ def gather(values: Integers, rows: Integers) -> Integers:
     """Give the value of each row; -1 for no row."""
     if not len(values):
         return rows
-    found = values[rows]
+    found = values.take(rows, mode="wrap")
     found[rows == NONE] = NONE
     return found
 
@@ -40,9 +40,9 @@ class Grid:
     def of(cls, trace: Trace) -> Grid:
         """Make the numbers as small as they can be."""
         devices, code = numbered(trace.device)
-        mapped = trace.event[trace.said] == A
-        devices = np.union1d(devices, trace.origin[mapped])
-        if len(devices) and not bool(np.array_equal(devices[code], trace.device)):
+        above = np.setdiff1d(trace.origin[trace.event[trace.said] == A], devices)
+        if len(above):
+            devices = np.union1d(devices, above)
             code = np.searchsorted(devices, trace.device)
         highest = int(trace.sector.max(initial=0)) + (int(trace.size.max(initial=0)) // SECTOR)
         lowest = int(trace.sector.min(initial=0))
@@ -56,7 +56,8 @@ class Grid:
 
     def at(self, rows: Integers, sectors: Integers | None = None) -> Integers:
         """Give the places of rows, or of other sectors on the devices of those rows."""
-        return self.on(self.code[rows], self.trace.sector[rows] if sectors is None else sectors)
+        sectors = self.trace.sector.take(rows) if sectors is None else sectors
+        return self.on(self.code[rows] if len(self.devices) > 1 else rows, sectors)
 
     def pairs(self, rows: Integers) -> Pairs:
         """Give the places of rows, and the rows."""
@@ -92,8 +93,8 @@ class Bios:
         if len(cuts):
             return _cut(trace, kind, grid)
         rows = np.flatnonzero(kind == Q)
-        size = trace.size[rows].astype(np.int64)
-        sector = trace.sector[rows]
+        size = trace.size.take(rows).astype(np.int64)
+        sector = trace.sector.take(rows)
         end = grid.at(rows, sector + size // SECTOR)
         return cls(rows, grid.at(rows), end, sector, size, np.arange(len(rows)))
 

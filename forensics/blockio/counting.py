@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from forensics.blockio.events import PC, SECTOR, UT, WRITE, C, D, F, M, Q, R, U
-from forensics.blockio.sorting import Integers, numbered
+from forensics.blockio.sorting import Integers
 from forensics.blockio.trace import Trace
 
 _EVENTS, _WAYS = 32, 4
+_BLOCK = 1 << 16
+"""Events that are counted at a time: few enough for a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +68,38 @@ class Counts:
 
 def count(trace: Trace) -> Counts:
     """Count every event once."""
-    devices, device = numbered(trace.device)
-    cpus, cpu = numbered(trace.cpu)
-    kind = trace.event.astype(np.int64)
-    kind <<= 1
-    kind |= (trace.category & WRITE) != 0
-    kind <<= 1
-    kind |= (trace.category & PC) != 0
-    if len(devices) > 1 or len(cpus) > 1:
-        kind += (device * len(cpus) + cpu) * (_EVENTS * _WAYS)
+    devices, device = _places(trace.device)
+    cpus, cpu = _places(trace.cpu)
     shape = (len(devices), len(cpus), _EVENTS, 2, 2)
     room = len(devices) * len(cpus) * _EVENTS * _WAYS
-    events = np.bincount(kind, minlength=room)[:room].reshape(shape)
-    size = np.bincount(kind, trace.size.astype(np.float64), room)[:room].reshape(shape).astype(np.float64)
-    return Counts(tuple(devices.tolist()), tuple(cpus.tolist()), events, size)
+    events, size = np.zeros(room, np.int64), np.zeros(room)
+    block = max(_BLOCK, 4 * room)
+    for first in range(0, len(trace), block):
+        part = slice(first, first + block)
+        kind = trace.event[part].astype(np.int64)
+        category = trace.category[part]
+        kind <<= 1
+        kind |= (category & WRITE) != 0
+        kind <<= 1
+        kind |= (category & PC) != 0
+        if len(devices) > 1 or len(cpus) > 1:
+            kind += (device(trace.device[part]) * len(cpus) + cpu(trace.cpu[part])) * (_EVENTS * _WAYS)
+        events += np.bincount(kind, minlength=room)[:room]
+        size += np.bincount(kind, trace.size[part], room)[:room]
+    return Counts(tuple(devices), tuple(cpus), events.reshape(shape), size.reshape(shape))
+
+
+def _places(values: npt.NDArray[np.unsignedinteger]) -> tuple[list[int], Callable[[npt.NDArray[Any]], Integers]]:
+    """Give the different values in order, and what tells for some of the values which of them each is."""
+    if not len(values) or bool((values == values[0]).all()):
+        return values[:1].tolist(), lambda some: np.zeros(len(some), np.int64)
+    if values.dtype == np.uint16:
+        there = np.zeros(1 << 16, np.bool_)
+        there[values] = True
+        at = np.cumsum(there) - 1
+        return np.flatnonzero(there).tolist(), at.take
+    few = np.unique(values)
+    return few.tolist(), lambda some: np.searchsorted(few, some)
 
 
 def depths(trace: Trace, device: int) -> tuple[int, int]:
@@ -86,23 +107,27 @@ def depths(trace: Trace, device: int) -> tuple[int, int]:
     moves = _moves(trace)
     if not bool((trace.device == device).all()):
         moves = moves[trace.device[moves] == device]
-    write = (trace.category[moves] & WRITE) != 0
-    step = _STEP[trace.event[moves]]
+    write = (trace.category.take(moves) & WRITE) != 0
+    step = _steps(trace, moves)
     return int(_running(step[~write]).max(initial=0)), int(_running(step[write]).max(initial=0))
 
 
 def outstanding(trace: Trace) -> tuple[Integers, Integers]:
     """Give the moments at which something was issued or completed, and how many were with the disks from then on."""
     moves = _moves(trace)
-    return trace.time[moves], _running(_STEP[trace.event[moves]])
+    return trace.time[moves], _running(_steps(trace, moves))
 
 
-_STEP = np.zeros(256, np.int8)
-_STEP[[D, C, R]] = 1, -1, -1
+def _steps(trace: Trace, moves: Integers) -> npt.NDArray[np.int8]:
+    """Give 1 for what was issued, and -1 for what was completed or put back."""
+    step: npt.NDArray[np.int8] = (trace.event.take(moves) == D).view(np.int8)
+    step += step
+    step -= 1
+    return step
 
 
 def _moves(trace: Trace) -> Integers:
-    moving = _STEP[trace.event] != 0
+    moving = (trace.event == D) | (trace.event == C) | (trace.event == R)
     moving &= (trace.category & PC) == 0
     return np.flatnonzero(moving)
 
@@ -116,8 +141,8 @@ def _running(step: npt.NDArray[np.int8]) -> Integers:
 def seeks(trace: Trace, device: int, event: int = D) -> tuple[Integers, Integers]:
     """Give for each request but the first the sectors from the end of the one before, and its row."""
     rows = np.flatnonzero((trace.event == event) & (trace.device == device) & (trace.size > 0))
-    starts = trace.sector[rows]
-    ends = starts + trace.size[rows] // SECTOR
+    starts = trace.sector.take(rows)
+    ends = starts + trace.size.take(rows) // SECTOR
     return starts[1:] - ends[:-1], rows[1:]
 
 

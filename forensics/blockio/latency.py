@@ -67,33 +67,34 @@ class Requests:
         seen = np.flatnonzero((first != NONE) & (last >= first))
         if len(seen) == len(self):
             return last - first, seen
-        return last[seen] - first[seen], seen
+        return last.take(seen) - first.take(seen), seen
 
 
 def pair(trace: Trace) -> Requests:
     """Follow every bio through its request."""
     kind = sizable(trace)
     grid = Grid.of(trace)
-    bios, inserts, closer = parallel.all_of(
-        lambda: Bios.of(trace, kind, grid), lambda: merging.inserts(kind, grid), lambda: _closers(kind, grid)
+    bios = Bios.of(trace, kind, grid)
+    taken, inserts, closer = parallel.all_of(
+        lambda: merging.take(trace, kind, grid, bios), lambda: merging.inserts(kind, grid), lambda: _closers(kind, grid)
     )
-    joined = merging.join(trace, kind, grid, bios, inserts)
+    joined = merging.join(kind, grid, bios, taken, inserts)
     issued, completed = _driven(trace, kind, grid, joined, closer)
     if len(bios.row) != len(joined.leads):
-        issued, completed = issued[joined.root], completed[joined.root]
+        issued, completed = issued.take(joined.root), completed.take(joined.root)
     lost = (issued != NONE) & (joined.got > issued)
     got, inserted = np.where(lost, NONE, joined.got), np.where(lost, NONE, joined.inserted)
     mapped, owner, below = merging.mapped(trace, grid, bios)
-    queued = bios.row[bios.origin]
+    queued = bios.row.take(bios.origin)
     steps = {"got": got, "inserted": inserted, "merged": joined.merged, "issued": issued, "completed": completed}
     return Requests(
         row=queued,
-        pid=trace.pid[bios.row[bios.origin[owner]]].astype(np.int64),
-        device=trace.device[bios.row],
+        pid=trace.pid.take(bios.row.take(bios.origin.take(owner))).astype(np.int64),
+        device=trace.device.take(bios.row),
         sector=bios.sector,
         size=bios.size,
-        write=trace.category[queued] & 2 != 0,
-        queued=trace.time[queued],
+        write=trace.category.take(queued) & 2 != 0,
+        queued=trace.time.take(queued),
         mapped=gather(trace.time, mapped),
         leader=joined.root,
         below=below,
@@ -125,7 +126,7 @@ def _driven(
         opened = _first_opener(opened, issue, closer)
     bio = np.full(len(trace), NONE, np.int64)
     bio[ready] = leads
-    bio = bio[opened]
+    bio = bio.take(opened)
     if bool(np.any(bio == NONE)):
         bio, issue = bio[bio != NONE], issue[bio != NONE]
     issued = np.full(len(joined.root), NONE, np.int64)

@@ -39,7 +39,7 @@ class Places:
         twice = same & (closing[1:] == closing[:-1])
         pairs = np.flatnonzero(same & closing[1:] & ~closing[:-1])
         if not bool(twice.any()):
-            return rows[pairs], rows[pairs + 1]
+            return rows.take(pairs), rows.take(pairs + 1)
         group = np.concatenate([[0], np.cumsum(~same)])
         crowded = np.zeros(int(group[-1]) + 1, np.bool_)
         crowded[group[1:][twice]] = True

@@ -13,6 +13,9 @@ from forensics.blockio.matching import Pairs
 from forensics.blockio.sorting import Integers
 from forensics.blockio.trace import Trace
 
+Taken = tuple[Integers, Integers, Integers]
+"""The row of each bio's G, that of its M or F, and for each row which bio's G it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Joined:
@@ -32,13 +35,14 @@ def inserts(kind: npt.NDArray[np.uint8], grid: Grid) -> Pairs:
     return grid.keys.match(grid.pairs(np.flatnonzero(kind == G)), grid.pairs(np.flatnonzero(kind == I)))
 
 
-def join(trace: Trace, kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, inserts: Pairs) -> Joined:
+def join(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, taken: Taken, inserts: Pairs) -> Joined:
     """Find what each bio got: a request of its own, or a place in another's."""
-    got, merged, bio_of = _taken(trace, kind, grid, bios)
+    got, merged, bio_of = taken
     inserted = np.full(len(bios.row), NONE, np.int64)
     begun, put = inserts
-    ours = bio_of[begun] != NONE
-    inserted[bio_of[begun[ours]]] = put[ours]
+    bio = bio_of.take(begun)
+    ours = bio != NONE
+    inserted[bio[ours]] = put[ours]
     everyone = np.arange(len(bios.row))
     members = np.flatnonzero(merged != NONE)
     if not len(members):
@@ -50,13 +54,13 @@ def join(trace: Trace, kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, inse
     return Joined(got, inserted, merged, root, np.flatnonzero(root == everyone), first, ready)
 
 
-def _taken(trace: Trace, kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios) -> tuple[Integers, Integers, Integers]:
+def take(trace: Trace, kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios) -> Taken:
     """Find the row of each bio's G, and of its M or F; and the bio of each G."""
     index = np.full(len(trace), NONE, np.int64)
     index[bios.row] = np.arange(len(bios.row))
     taking = np.flatnonzero((kind == G) | (kind == M) | (kind == F))
     queued, taken = grid.keys.match((bios.start, bios.row), grid.pairs(taking))
-    bio, gets = index[queued], kind[taken] == G
+    bio, gets = index.take(queued), kind.take(taken) == G
     got, merged = (np.full(len(bios.row), NONE, np.int64) for _ in range(2))
     got[bio[gets]] = taken[gets]
     merged[bio[~gets]] = taken[~gets]
@@ -84,6 +88,8 @@ def _led(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, members: Integers,
     for event, meets, where in ((M, bios.start, bios.end), (F, bios.end, bios.start)):
         chosen = kind[rows] == event
         bio = members[chosen]
+        if not len(bio):
+            continue
         leader = grid.keys.before((where, bios.row), (meets[bio], rows[chosen]))
         known = (leader != NONE) & (leader < bio)  # a leader was queued earlier, so there is no circle
         parent[bio[known]] = leader[known]

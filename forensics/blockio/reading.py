@@ -16,7 +16,6 @@ from forensics.blockio.records import TraceRefused
 from forensics.blockio.sorting import Integers, numbered, order_of
 from forensics.blockio.spread import Spread, spread, spreads
 from forensics.blockio.trace import Trace, read
-from forensics.model import utc
 from forensics.tables import Absent, Cell, Column, Table
 
 _TOTALS = (Column("name"), Column("value", "number"), Column("unit"))
@@ -53,6 +52,7 @@ _SHARES = ("Q2G", "G2I", "Q2M", "I2D", "M2D", "D2C")
 Wait = tuple[str, Integers, Integers]
 """A measure, its nanoseconds, and the requests that have it."""
 Depth = tuple[int, int]
+_Counted = tuple[Counts, Sequence[Depth], Table]
 _Group = tuple[Integers, Integers]
 _By = dict[int, Spread]
 
@@ -75,26 +75,38 @@ def interpret(raw: bytes, drops: int | None, names: Mapping[int, str] | None = N
         trace = read([raw], drops, names)
     except TraceRefused:
         return TraceReport((), {}, len(raw))
-    requests = pair(trace)
+    requests, made = analyse(trace)
     from forensics.blockio import pictures  # noqa: PLC0415 - who wants tables alone does not wait for matplotlib
 
-    return TraceReport(tables(trace, requests), pictures.draw(trace, requests) if len(requests) else {}, trace.unread)
+    return TraceReport(made, pictures.draw(trace, requests) if len(requests) else {}, trace.unread)
+
+
+def analyse(trace: Trace) -> tuple[Requests, tuple[Table, ...]]:
+    """Follow every request, and make all tables of a trace."""
+    requests, counted, _ = parallel.all_of(lambda: pair(trace), lambda: _counts(trace), lambda: None)
+    return requests, _tables(trace, requests, counted)
 
 
 def tables(trace: Trace, requests: Requests) -> tuple[Table, ...]:
-    """Make all tables of a trace."""
+    """Make all tables of a trace whose requests were followed already."""
+    return _tables(trace, requests, _counts(trace))
+
+
+def _tables(trace: Trace, requests: Requests, counted: _Counted) -> tuple[Table, ...]:
+    counts, deepest, by_device = counted
     waits = parallel.each(lambda name: (name, *requests.times(name)), MEASURES)
-    whole, counts, by_process = parallel.all_of(
-        lambda: latencies(trace, requests, waits), lambda: count(trace), lambda: processes(trace, requests)
+    whole, by_process, shares = parallel.all_of(
+        lambda: latencies(trace, requests, waits),
+        lambda: processes(trace, requests),
+        lambda: overhead(requests, waits),
     )
+    return totals(trace, counts, deepest), whole, by_process, by_device, shares
+
+
+def _counts(trace: Trace) -> _Counted:
+    counts = count(trace)
     deepest = [depths(trace, device) for device in counts.devices]
-    return (
-        totals(trace, counts, deepest),
-        whole,
-        by_process,
-        devices(trace, counts, deepest),
-        overhead(requests, waits),
-    )
+    return counts, deepest, devices(trace, counts, deepest)
 
 
 def totals(trace: Trace, counts: Counts, deepest: Sequence[Depth]) -> Table:
@@ -121,6 +133,8 @@ def began(trace: Trace) -> Cell:
 
 
 def _moment(time: int) -> str | Absent:
+    from forensics.model import utc  # noqa: PLC0415 - see forensics.tables
+
     seconds, nanoseconds = divmod(time, 1_000_000_000)
     try:
         return utc(datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000))
@@ -184,14 +198,15 @@ def _measured(
     yield "Q2Q", np.diff(time), _between(time, disk[first]), _between(time, pid[first])
     for name, times, rows in waits:
         whole = len(rows) == len(requests)
-        yield name, times, (times, disk if whole else disk[rows]), (times, pid if whole else pid[rows])
+        yield name, times, (times, disk if whole else disk.take(rows)), (times, pid if whole else pid.take(rows))
 
 
 def _between(time: Integers, group: Integers) -> _Group:
     """Give the times from one to the next of each group; `time` goes up."""
     order = order_of(group)
-    same = np.flatnonzero(group[order][1:] == group[order][:-1]) + 1
-    return time[order[same]] - time[order[same - 1]], group[order[same]]
+    group = group.take(order)
+    same = np.flatnonzero(group[1:] == group[:-1])
+    return np.diff(time.take(order)).take(same), group.take(same)
 
 
 def name_of(trace: Trace, pid: int) -> str:
@@ -205,8 +220,8 @@ def processes(trace: Trace, requests: Requests) -> Table:
     if bool(requests.below.any()):
         rows = np.setdiff1d(rows, requests.row[requests.below])
     pids, place = numbered(trace.pid[rows])
-    writes = (trace.category[rows] & WRITE) != 0
-    size = trace.size[rows]
+    writes = (trace.category.take(rows) & WRITE) != 0
+    size = trace.size.take(rows)
     columns = [
         np.bincount(place, weights, len(pids)).astype(np.int64).tolist()
         for weights in (~writes, np.where(writes, 0, size), writes, np.where(writes, size, 0))

@@ -35,12 +35,12 @@ def order_of(values: Integers) -> Integers:
 def numbered(values: npt.NDArray[np.unsignedinteger]) -> tuple[npt.NDArray[np.unsignedinteger], Integers]:
     """Give the different values in order, and for each row which of them it is."""
     if not len(values) or bool((values == values[0]).all()):
-        return values[:1].copy(), np.zeros(len(values), np.int64)
+        return values[:1].copy(), np.broadcast_to(np.int64(0), len(values))  # takes no room
     highest = int(values.max())
     if highest <= max(_SMALL, 4 * len(values)):
         there = np.zeros(highest + 1, np.bool_)
         there[values] = True
-        return np.flatnonzero(there).astype(values.dtype), (np.cumsum(there) - 1)[values]
+        return np.flatnonzero(there).astype(values.dtype), (np.cumsum(there) - 1).take(values)
     few = np.unique(values[:: max(1, len(values) // 1024)])
     code = np.minimum(np.searchsorted(few, values), len(few) - 1)
     if bool(np.array_equal(few[code], values)):

@@ -279,16 +279,12 @@ def _fill(
             values["sequence"] = block.word(1)
         for name, value in values.items():
             columns[name][rows] = value
-        said = np.flatnonzero(_SAYING[event])
+        said = np.flatnonzero((event == U) | (event == UT) | (event == X) | (event == A))
         place = said + rows.start if isinstance(rows, slice) else rows[said]
         told.append((place, *_others(block.only(block.starts[said]))))
     none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32)
     first_of, other, origin = (np.concatenate(column) for column in zip(none, *told, strict=True))
     return first_of, other, origin
-
-
-_SAYING = np.zeros(256, np.bool_)
-_SAYING[[U, UT, X, A]] = True
 
 
 def _together(notes: list[Notes], names: Mapping[int, str]) -> Notes:
