@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensics.blockio import ftrace
 from forensics.errors import UsageError
-from forensics.text import decode
 
 _PART = re.compile(r"(.+)\.blktrace\.(\d{1,5})")
-_NAMED = re.compile(rb"\s*(\d{1,10})\s+(\S.*?)\s*")
 STANDARD_INPUT = Path("-")
 
 
@@ -49,8 +48,7 @@ def together(captures: Sequence[Capture]) -> Capture:
 
 def process_names(file: Path) -> Mapping[int, str]:
     """Read names of processes from a copy of tracefs' `saved_cmdlines`: number and name, one a line."""
-    read = (_NAMED.fullmatch(line) for line in file.read_bytes().splitlines())
-    return {int(match[1]): decode(match[2]) for match in read if match}
+    return ftrace.names(file.read_bytes())
 
 
 def _one(name: Path) -> Capture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -66,15 +66,20 @@ class TraceReport:
     unread: int = 0
 
 
-def interpret(raw: bytes, drops: int | None, names: Mapping[int, str] | None = None) -> TraceReport:
+def interpret(
+    raw: bytes, drops: int | None, names: Mapping[int, str] | None = None, epoch: int | None = None
+) -> TraceReport:
     """Make the tables `block_io_…` and the pictures of one stream of a trace; all bytes unread when it is no trace.
 
-    `drops`: events that were lost by blktrace's own count; None when it is not known.
+    `drops`: events that were lost by blktrace's own count; None when it is not known. `epoch`: nanoseconds since 1970
+    at monotonic zero, where the trace itself does not tell it (ftrace).
     """
     try:
         trace = read([raw], drops, names)
     except TraceRefused:
         return TraceReport((), {}, len(raw))
+    if epoch is not None and trace.notes.epoch is None:
+        trace = replace(trace, notes=replace(trace.notes, epoch=epoch))
     requests, made = analyse(trace)
     from forensics.blockio import pictures  # noqa: PLC0415 - who wants tables alone does not wait for matplotlib
 

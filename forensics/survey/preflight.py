@@ -168,12 +168,17 @@ def collector(facts: Facts, name: str, needs: Sequence[tuple[str, str]]) -> Pref
 
 
 def blktrace(facts: Facts) -> Preflight:
-    """Tell whether block I/O can be traced: under lockdown blktrace captures nothing, and says success."""
+    """Tell whether block I/O can be traced: under lockdown blktrace brings nothing, and the kernel's tracer does."""
     subject = "collect: blktrace"
-    if facts.lockdown in ("integrity", "confidentiality"):
-        return Preflight(subject, works=False, why=f"the kernel is locked down ({facts.lockdown}): debugfs is closed")
     if facts.config.get("CONFIG_BLK_DEV_IO_TRACE") == "n":
         return Preflight(subject, works=False, why="the kernel was built without CONFIG_BLK_DEV_IO_TRACE")
+    if facts.lockdown == "confidentiality":
+        return Preflight(subject, works=False, why="the kernel is locked down (confidentiality): tracefs is closed too")
+    if facts.lockdown == "integrity":
+        why = (
+            "the kernel is locked down (integrity): debugfs is closed, its own tracer blk is asked in place of blktrace"
+        )
+        return Preflight(subject, works=True if facts.root_device else None, why=why)
     if "blktrace" not in facts.tools:
         return Preflight(subject, works=False, why="not installed: blktrace (package blktrace)")
     if not facts.root_device:

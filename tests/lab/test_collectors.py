@@ -29,11 +29,25 @@ SHORT: dict[str, dict[str, JSON]] = {
     "block_io": {"seconds": 5, "device": "vda"},
     "iostat": {"seconds": 3},
     "iotop": {"seconds": 3},
+    "pidstat": {"seconds": 3},
     "oom_watch": {"seconds": 4},
     "packages": {"only": ["bash", "coreutils"]},
     "lynis": {"limit": 420, "defaults": False, "groups": ["banners", "memory_processes", "tooling"]},
 }
-TOOLS = ("ps", "ss", "who", "dmesg", "journalctl", "systemctl", "iostat", "iotop", "blktrace", "dpkg", "dpkg-query")
+TOOLS = (
+    "ps",
+    "ss",
+    "who",
+    "dmesg",
+    "journalctl",
+    "systemctl",
+    "iostat",
+    "iotop",
+    "pidstat",
+    "blktrace",
+    "dpkg",
+    "dpkg-query",
+)
 """Taken away for the second round: what collectors ask, and not what a login or sudo needs."""
 HIDE = "for t in {tools}; do for d in /usr/bin /usr/sbin; do [ ! -e $d/$t ] || mv $d/$t $d/$t.away; done; done"
 KEEP = os.environ.get("KEEP_CAPTURED", "")

@@ -32,10 +32,12 @@ echo "[settings]"
 sysctl -a 2>/dev/null | grep -E '^(kernel|vm)' | grep -vE '^kernel\.(random|ns_last_pid|pty.nr|tainted)' | sort
 echo "[tracing]"
 for f in /sys/block/*/trace/* /sys/kernel/tracing/tracing_on /sys/kernel/tracing/current_tracer \
+ /sys/kernel/tracing/trace_clock /sys/kernel/tracing/options/* /sys/kernel/tracing/saved_cmdlines_size \
  /sys/kernel/debug/block/*
 do [ -e "$f" ] && echo "$f $(cat "$f" 2>&1 | tr '\n' ' ')"; done
 echo "[files]"; find FOLDERS -xdev ! -type d 2>/dev/null | sort; find FOLDERS -xdev -type d 2>/dev/null | sort
-echo "[programs]"; ps -e -o args= | grep -E 'insmod|lime|blktrace|iostat|iotop|[l]ynis' | grep -v grep | sort
+echo "[programs]"
+ps -e -o args= | grep -E 'insmod|lime|blktrace|trace_pipe|iostat|iotop|pidstat|[l]ynis' | grep -v grep | sort
 echo "[sockets]"; awk '$4 == "0A" {print $2}' /proc/net/tcp /proc/net/tcp6 | sort
 """
 """Nothing here may load a module or mount a thing: ss would load inet_diag, and a path below debugfs mount tracefs."""

@@ -145,7 +145,9 @@ def test_a_kernel_that_wants_signatures_is_told_before_anything_is_changed(known
 
 def test_lockdown_closes_what_it_closes(known: Facts) -> None:
     integrity, confidentiality = rows(known, lockdown="integrity"), rows(known, lockdown="confidentiality")
-    assert [integrity[name][0] for name in ("acquire: lime", "collect: blktrace")] == ["no", "no"]
+    assert [integrity[name][0] for name in ("acquire: lime", "collect: blktrace")] == ["no", "yes"]
+    assert "its own tracer blk" in integrity["collect: blktrace"][1]
+    assert confidentiality["collect: blktrace"][0] == "no"
     assert confidentiality["acquire: lime"][0] == "no"
 
 

@@ -1,4 +1,8 @@
-"""Every request of the disk under /, traced for a set time by `blktrace`, streamed and never stored on the target."""
+"""Every request of the disk under /, traced for a set time, streamed and never stored on the target.
+
+`blktrace` does it. Where lockdown closes debugfs, blktrace says success and brings nothing: there the kernel's own
+tracer `blk` gives the same records through tracefs.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from forensics import blockio
+from forensics.blockio import ftrace
 from forensics.collectors import MIB, Bench, Collector, Command, Judged, Output, Part, Reading, why
-from forensics.errors import CommandFailed
+from forensics.collectors.block_io import tracer
+from forensics.errors import CommandFailed, ToolMissing
 from forensics.host import Change, Limits
-from forensics.model import Outcome
+from forensics.model import JSON, Outcome
+from forensics.text import show
 
 _DEVICE = re.compile(r"[a-z][a-z0-9]{1,30}(?:-[0-9]{1,6})?")
+_CLOSED = ("integrity", "confidentiality")
+"""Of lockdown: debugfs is closed."""
+_WAYS = ("auto", "relay", "ftrace")
 _DEBUG = "/sys/kernel/debug"
 _MOUNTED = f"grep -q ' {_DEBUG} debugfs ' /proc/self/mounts"
 
@@ -27,6 +37,7 @@ class Traced:
     device: str = ""  # kernel name; default: the disk under /
     buffer_kib: int = 512
     buffers: int = 8
+    way: str = "auto"  # relay (blktrace), ftrace, or auto: ftrace where the kernel is locked down
 
 
 class BlockIo(Collector[Traced]):
@@ -35,17 +46,31 @@ class BlockIo(Collector[Traced]):
     name = "block_io"
     title = "Block I/O"
     volatility = 50
-    program = "blktrace"
     package = "blktrace"
     together = True
     settings = Traced
 
     @contextmanager
     def capture(self, bench: Bench, settings: Traced) -> Iterator[Callable[[], None]]:
-        """Mount debugfs where it is not, trace to our side, and leave neither a trace nor a mount behind."""
+        """Trace to our side by blktrace or by the kernel's tracer; leave no trace, mount or setting behind."""
         device = settings.device or bench.facts.root_device
         if not _DEVICE.fullmatch(device):
             raise CommandFailed("it is not known which disk is under /", remedy="give `device` in the plan")
+        if settings.way not in _WAYS:
+            raise CommandFailed(f"block_io knows no way {show(settings.way, 40)}", remedy=f"one of {', '.join(_WAYS)}")
+        if settings.way == "ftrace" or (settings.way == "auto" and bench.facts.lockdown in _CLOSED):
+            size = settings.buffer_kib * settings.buffers
+            with tracer.capture(bench, device, settings.seconds, settings.bytes, size) as work:
+                yield work
+            return
+        if not bench.find("blktrace"):
+            raise ToolMissing("the target has no blktrace")
+        with self._relay(bench, settings, device) as work:
+            yield work
+
+    @contextmanager
+    def _relay(self, bench: Bench, settings: Traced, device: str) -> Iterator[Callable[[], None]]:
+        """Mount debugfs where it is not, and run blktrace."""
         argv = ("blktrace", "-d", f"/dev/{device}", "-o", "-", "-w", str(settings.seconds))
         buffers = ("-b", str(settings.buffer_kib), "-n", str(settings.buffers))
         limits = Limits(seconds=settings.seconds + 60, bytes=settings.bytes)
@@ -59,38 +84,60 @@ class BlockIo(Collector[Traced]):
             yield stack.enter_context(bench.stream(Command("trace", (*argv, *buffers), limits)))
 
     def judge(self, parts: Mapping[str, Part]) -> Judged:
-        """Judge by magic, events and blktrace's own summary: its exit code is 0 when it captured nothing."""
+        """Judge by magic, events and the count of what was lost: blktrace's exit code is 0 when it captured nothing."""
         part = parts.get("trace")
         if part is None:
             return Judged(Outcome.FAILED, "no trace was taken")
+        stats = parts.get("stats")
+        by_tracer = stats is not None or "clock" in parts
         dropped = blockio.dropped(part.completed.stderr, piped=part.accepted)
+        stream = part.path.read_bytes()
+        if by_tracer:
+            dropped = ftrace.lost(stats.path.read_bytes()) if stats else None
+            stream = ftrace.records(stream)
+        name = "the kernel's tracer" if by_tracer else "blktrace"
         try:
-            trace = blockio.read([part.path.read_bytes()], dropped)
+            trace = blockio.read([stream], dropped)
         except blockio.TraceRefused as error:
             return Judged(Outcome.FAILED, f"{error.why}; {why(part)}")
-        facts = {"events": len(trace), "dropped": dropped, "unread_bytes": trace.unread}
+        facts: dict[str, JSON] = {"events": len(trace), "dropped": dropped, "unread_bytes": trace.unread}
+        facts["way"] = "ftrace" if by_tracer else "relay"
         if part.completed.cut:
             return Judged(Outcome.PARTIAL if len(trace) else Outcome.FAILED, why(part), facts)
         if not len(trace):
             if part.accepted:
-                return Judged(Outcome.EMPTY, "blktrace ran its time, and the disk was idle", facts)
+                return Judged(Outcome.EMPTY, f"{name} ran its time, and the disk was idle", facts)
             return Judged(Outcome.FAILED, f"not one event; {why(part)}", facts)
-        return _short_of(facts, dropped, trace.unread)
+        return _short_of(facts, dropped, trace.unread, name)
 
     def read(self, output: Output) -> Reading:
         """Make the tables `block_io_…` and the pictures."""
+        if "stats" in output.parts or "clock" in output.parts:
+            return _by_tracer(output)
         said = output.facts.get("trace", {})
         well = said.get("status") == 0 and not said.get("cut")
         report = blockio.interpret(output.part("trace"), blockio.dropped(output.part("trace.stderr"), piped=well))
         return Reading(report.tables, {"trace": report.unread}, report.pictures)
 
 
-def _short_of(facts: Mapping[str, int | None], dropped: int | None, unread: int) -> Judged:
+def _by_tracer(output: Output) -> Reading:
+    """Read the kernel's tracer: names, clock and losses stand beside the trace."""
+    stream, lost = ftrace.records(output.part("trace")), ftrace.lost(output.part("stats"))
+    names = {
+        **ftrace.names(output.part("processes")),
+        **ftrace.names(output.part("names")),
+        **ftrace.called(output.part("calls")),
+    }
+    report = blockio.interpret(stream, lost, names, ftrace.epoch(output.part("clock")))
+    return Reading(report.tables, {"trace": report.unread}, report.pictures)
+
+
+def _short_of(facts: Mapping[str, JSON], dropped: int | None, unread: int, name: str) -> Judged:
     gaps = []
     if dropped is None:
-        gaps.append("blktrace did not end well, so it is not known what was lost")
+        gaps.append(f"{name} did not end well, so it is not known what was lost")
     if dropped:
-        gaps.append(f"blktrace dropped {dropped} events: its buffers were full")
+        gaps.append(f"{name} dropped {dropped} events: its buffers were full")
     if unread:
         gaps.append(f"{unread} bytes of the trace could not be read")
     return Judged(Outcome.PARTIAL if gaps else Outcome.DONE, "; ".join(gaps), dict(facts))
