@@ -207,6 +207,20 @@ def test_the_keys_are_renewed_in_the_middle_and_at_the_end(
     host.close()
 
 
+def test_the_end_of_our_data_that_comes_after_the_close_of_its_channel_breaks_nothing(host: SshHost) -> None:
+    """Two threads speak for a channel; the one that has waited for new keys may come last."""
+    channel = host._linked().session()
+    channel.exec_command("true")
+    with channel.lock:
+        late = channel._send_eof()  # type: ignore[attr-defined]
+    while not channel.closed:
+        time.sleep(0.01)
+    channel.get_transport()._send_user_message(late)  # type: ignore[attr-defined]
+    link = host._linked()
+    assert host.run("echo", "goes on").stdout == b"goes on\n"
+    assert host._linked() is link
+
+
 def test_a_killed_producer_is_no_clean_end(host: SshHost) -> None:
     with host.stream("sh", "-c", "head -c 1000000 /dev/zero; kill -9 $$") as stream:
         count = sum(len(data) for data in iter(stream.read, b""))

@@ -81,8 +81,9 @@ class _Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         folder = Path(self.job.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "worker.log").open("ab") as log:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "ab") as log:
             return subprocess.Popen(
                 command("forensics.volatility.worker"),
                 stdin=subprocess.PIPE,

@@ -32,6 +32,17 @@ def test_the_processes_of_an_image_are_read_with_all_their_numbers(tmp_path: Pat
     assert found.incomplete == ""
 
 
+def test_what_a_worker_writes_is_for_its_owner_alone(running: Running, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        running(PSLIST)
+    finally:
+        os.umask(before)
+    written = [one for one in tmp_path.rglob("*") if one.name == "worker.log" or one.parent.name == "rows"]
+    assert len(written) > 1
+    assert {one.name: one.stat().st_mode & 0o077 for one in written} == {one.name: 0 for one in written}
+
+
 def test_rows_are_a_table_with_types_and_sources(running: Running, tmp_path: Path) -> None:
     opened, ended = running(PSLIST)
     assert isinstance(opened, Opened)
