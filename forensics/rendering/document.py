@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forensics.rendering import custody, evidence, live, memory, overview
+from forensics.rendering import custody, evidence, live, memory, overview, system
 from forensics.rendering.page import page
 from forensics.rendering.record import CaseRecord, text
 
@@ -13,6 +13,7 @@ CHAPTERS = (
     evidence.acquisition,
     memory.chapter,
     live.chapter,
+    system.chapter,
     evidence.exhibits,
     custody.custody,
     custody.footprint,

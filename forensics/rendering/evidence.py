@@ -16,7 +16,7 @@ LIVE_HASH = (
 def acquisition(record: CaseRecord) -> Section:
     """Say how memory was taken, when, and what the proof found."""
     parts = tuple(_acquired(target) for target in record.targets)
-    return Section("acquisition", "Acquisition of memory", (Words(LIVE_HASH, "note"),), parts)
+    return Section("acquisition", "Acquisition of memory", (Words(LIVE_HASH, "note"),), parts, flows=True)
 
 
 def _acquired(target: TargetRecord) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from forensics.rendering import page as page_module
 from forensics.rendering.blocks import Section, Words
 from forensics.rendering.document import html
+from forensics.tables import Column, Table
 from forensics.text import show
 from tests.rendering import synthetic
 
@@ -83,6 +85,15 @@ def test_an_item_that_failed_says_why_and_is_not_called_empty() -> None:
 def test_a_case_without_an_image_says_so_on_the_cover() -> None:
     words = "".join(parsed(html(synthetic.record(acquired=False))).words)
     assert "none: the kernel loads only signed modules" in words
+
+
+def test_a_table_that_is_there_and_empty_is_told_from_one_that_was_not_made() -> None:
+    record = synthetic.record()
+    made = Table("deleted_open", "Deleted files", (Column("path"),), ())
+    held = replace(record.targets[0], tables={**record.targets[0].tables, "deleted_open": made})
+    words = "".join(parsed(html(replace(record, targets=(held,)))).words)
+    assert "No process holds a deleted file open." in words
+    assert "services: not run" in words
 
 
 def test_rows_that_are_left_out_are_counted() -> None:
