@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forensics.findings.rule import Context, Evidence, rule, text_of
-from forensics.model import Finding, Severity
+from forensics.model import ClockOffset, Finding, Severity
 from forensics.tables import Row
 
 _MOST = 15
@@ -45,6 +45,40 @@ def _lynis(evidence: Evidence, kind: str, name: str) -> Iterator[Finding]:
 
 def _words(row: Row) -> str:
     return f"{text_of(row.get('text'), 160).rstrip('.')} [{text_of(row.get('test'), 20)}]"
+
+
+@rule("clock-drift", needs=("clock_readings",))
+def drift(evidence: Evidence, context: Context) -> Iterator[Finding]:
+    """Say by how much the target's clock ran away from ours, or was set, between the survey and the last evidence."""
+    first = context.facts.clock if context.facts else None
+    last = _last(evidence.rows("clock_readings"))
+    if not (first and first.measured and last):
+        return
+    moved, unsure = last.seconds - first.seconds, last.uncertainty + first.uncertainty
+    if abs(moved) <= _LATE + unsure:
+        return
+    yield Finding(
+        rule="clock-drift",
+        severity=Severity.INFORMATION,
+        title=f"The target's clock moved by {moved:+.3f} s ± {unsure:.3f} s against ours while we worked",
+        statement=f"Its offset was {first.seconds:+.3f} s at {first.measured}, and {last.seconds:+.3f} s at"
+        f" {last.measured}: it was set meanwhile, or runs at another rate. Times between the two are off by what lies"
+        " between the offsets.",
+        exhibits=tuple(dict.fromkeys(filter(None, [context.facts_exhibit, *evidence.exhibits("clock_readings")]))),
+        repeat="compare date +%s.%N on both machines at the survey and after the last collector",
+        facts={"moved": round(moved, 6), "uncertainty": round(unsure, 6)},
+    )
+
+
+def _last(rows: Iterator[Row]) -> ClockOffset | None:
+    """Give the reading with the least uncertainty."""
+    told = [
+        ClockOffset(off, unsure, text_of(row.get("measured")))
+        for row in rows
+        if isinstance(off := row.get("offset_seconds"), float)
+        and isinstance(unsure := row.get("uncertainty_seconds"), float)
+    ]
+    return min(told, key=lambda one: one.uncertainty, default=None)
 
 
 @rule("clock-offset")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forensics.model import JSON
 from forensics.rendering import charts
 from forensics.rendering.blocks import Block, Fact, FactList, Figure, GridColumn, Section, Words, grid
 from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, number, text, texts
@@ -51,16 +52,35 @@ def _image_facts(target: TargetRecord, facts: Document) -> list[Fact]:
         Fact("Engine", text(facts, "engine", default="not recorded")),
         Fact("Began", f"{moment(text(image.facts, 'started'))} UTC by the examiner's clock"),
         Fact("Ended", f"{moment(text(image.facts, 'ended'))} UTC, {_rate(target)}"),
-        Fact(
-            "Target's clock",
-            f"{number(clock.get('seconds')):+.3f} s ± {number(clock.get('uncertainty')):.3f} s against the examiner's"
-            if clock
-            else "not measured",
-        ),
+        Fact("Target's clock", _offset(clock) if text(clock, "measured") else "not measured"),
+        Fact("Target's clock at the end", _offset(_clock_at_end(target)) if _clock_at_end(target) else "not measured"),
+        Fact("Examiner's clock", _kept_right(target)),
         Fact("Kernel", text(target.facts, "proc_version_text", default=text(target.facts, "version"))),
         Fact("Boot id", text(target.facts, "boot_id"), mono=True),
         Fact("Machine id", text(target.facts, "machine_id"), mono=True),
     ]
+
+
+def _offset(clock: Document) -> str:
+    off = f"{number(clock.get('seconds')):+.3f} s ± {number(clock.get('uncertainty')):.3f} s against the examiner's"
+    return f"{off}, at {moment(text(clock, 'measured'))} UTC"
+
+
+def _kept_right(target: TargetRecord) -> str:
+    """Give what the examiner's kernel said of the examiner's clock at the survey."""
+    told = [text(one.facts, "examiner_clock") for one in target.results.get("survey", ())]
+    return next(filter(None, reversed(told)), "not known whether it is kept right")
+
+
+def _clock_at_end(target: TargetRecord) -> Document:
+    """Give the reading with the least uncertainty that was taken after the last evidence; empty when there is none."""
+    told: list[dict[str, JSON]] = [
+        {"seconds": offset, "uncertainty": unsure, "measured": str(row["measured"])}
+        for row in target.tables.get("clock_readings") or ()
+        if isinstance(unsure := row["uncertainty_seconds"], float)
+        and isinstance(offset := row["offset_seconds"], float)
+    ]
+    return min(told, key=lambda one: number(one["uncertainty"]), default={})
 
 
 def _course(target: TargetRecord) -> list[Block]:

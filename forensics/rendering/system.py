@@ -71,6 +71,8 @@ TIMELINE = (
     ),
 )
 SYSTEM = (
+    Shown("clock", "clock", "Clock at the end: source, zone and keeper", (("name", "Name", 50), ("value", "Value", 50)),
+          "Nothing of the clock could be read."),
     Shown("kernel_taint", "kernel_state", "Taint of the kernel",
           (("bit", "Bit", 10), ("letter", "Letter", 10), ("meaning", "Meaning", 80)), "The kernel is not tainted."),
     Shown("deleted_open", "open_files", "Deleted files that are held open",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from forensics import text
+from forensics import clock, text
 from forensics.host import Host
-from forensics.model import Draft, Facts, Outcome, Result, Role
+from forensics.model import JSON, Draft, Facts, Outcome, Result, Role
 from forensics.stage import Desk, Entered, stage
 from forensics.survey import facts as facts_module
 from forensics.survey import kernel_state, procfs, questions, transcript
@@ -123,7 +123,8 @@ def _conclude(desk: Desk, answers: list[Answer]) -> Iterator[Draft | Result]:
 
 
 def _result(derived: Derived) -> Result:
+    told: dict[str, JSON] = {"examiner_clock": clock.keeping()}  # of this machine, so no fact of the target
     missing = [f"{name}: {derived.unknown[name]}" for name in _NEEDED if name in derived.unknown]
     if missing:
-        return Result(ITEM, Outcome.PARTIAL, text.show("; ".join(missing)))
-    return Result(ITEM, Outcome.DONE)
+        return Result(ITEM, Outcome.PARTIAL, text.show("; ".join(missing)), told)
+    return Result(ITEM, Outcome.DONE, "", told)

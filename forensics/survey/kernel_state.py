@@ -10,8 +10,8 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
+from forensics import clock
 from forensics.model import ClockOffset
 from forensics.survey.procfs import Mount, assignments
 from forensics.survey.transcript import Answer
@@ -102,17 +102,8 @@ def real_system_map(content: bytes) -> bool:
 
 
 def clock_offset(answers: Iterable[Answer]) -> ClockOffset | None:
-    """Compare `date +%s.%N` with our clock: target minus the midpoint, half the round trip as uncertainty.
-
-    The reading with the shortest round trip counts; None when there is no reading.
-    """
-    readings = [answer.said for answer in answers if re.fullmatch(rb"\d{1,12}\.\d{9}\n", answer.said.stdout)]
-    if not readings:
-        return None
-    best = min(readings, key=lambda said: said.seconds)
-    began = datetime.fromisoformat(best.started).timestamp()
-    half = best.seconds / 2
-    return ClockOffset(round(float(best.stdout) - began - half, 6), round(half, 6), best.started)
+    """Compare `date +%s.%N` with our clock; None when there is no reading."""
+    return clock.offset((answer.said.stdout, answer.said.started, answer.said.seconds) for answer in answers)
 
 
 def root_mount(found: Iterable[Mount]) -> Mount | None:

@@ -388,6 +388,29 @@ def test_a_clock_that_is_off_is_said_with_its_uncertainty() -> None:
     assert by_rule("clock-offset", context=Context(surveyed())) == []
 
 
+READINGS = "measured target_time offset_seconds uncertainty_seconds"
+UNASKED = Absent("when we asked is not on record")
+
+
+def test_a_clock_that_was_set_while_we_worked_is_said() -> None:
+    rows: list[Sequence[Cell]] = [
+        ("2026-11-23T22:00:00Z", "-", 3.9, 0.9),
+        ("2026-11-23T22:00:01Z", "-", 3.0, 0.05),
+        (UNASKED, "-", UNASKED, UNASKED),
+    ]
+    (finding,) = by_rule("clock-drift", table("clock_readings", READINGS, rows, "E0031"), context=Context(surveyed()))
+    assert "+3.000 s ± 0.150 s" in finding.title
+    assert "2026-11-23T22:00:01Z" in finding.statement
+    assert finding.severity is Severity.INFORMATION
+
+
+def test_a_clock_that_kept_its_offset_is_not_spoken_of() -> None:
+    rows: list[Sequence[Cell]] = [("2026-11-23T22:00:01Z", "-", 0.9, 0.05)]
+    assert by_rule("clock-drift", table("clock_readings", READINGS, rows), context=Context(surveyed())) == []
+    silent: list[Sequence[Cell]] = [(UNASKED, "-", UNASKED, UNASKED)]
+    assert by_rule("clock-drift", table("clock_readings", READINGS, silent), context=Context(surveyed())) == []
+
+
 def test_rules_without_their_tables_are_said_to_be_not_run() -> None:
     missing = not_run({"processes": processes()})
     assert "linux.pslist.PsList" in missing["in-memory-not-live"]
