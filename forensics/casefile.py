@@ -11,6 +11,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensics import provenance
@@ -20,10 +21,19 @@ from forensics.hashing import hash_file
 from forensics.ledger import Ledger, Signature, sync_folder
 from forensics.model import JSON, Digest, Examiner, Exhibit, Result
 from forensics.model import Outcome as ItemOutcome
+from forensics.signing import Signer
 
 LEDGER = "custody.jsonl"
 FOLDERS = ("exhibits", "seals", "work")
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """Time stamp authorities that a case's seals go to."""
+
+    authorities: tuple[str, ...] = ()  # http or https
+    roots: Path | None = None  # certificates trusted for them; None: this system's
 
 
 class Case:
@@ -162,15 +172,20 @@ def open_case(
     scope: str = "",
     responsible: str = "",
     authority_document: Path | None = None,
+    key: Signer | None = None,
+    stamps: Stamps | None = None,
 ) -> Case:
     """Make a case folder whose first event holds what the case is; it is there whole, or not at all.
 
     `responsible` answers for the case (default: the examiner). The authority's document is not copied: its digest is
-    recorded. Raises UsageError for a number that is no plain name, CaseError when the case exists already.
+    recorded. `key` signs the case's seals, `stamps` tells who stamps them. Raises UsageError for a number that is no
+    plain name, CaseError when the case exists already.
     """
     folder = root / "cases" / _valid(number)
     if folder.exists() or folder.is_symlink():
         raise CaseError("the case exists already", where=str(folder), remedy="take another number")
+    examiner = replace(examiner, key=key.fingerprint) if key else examiner
+    stamps = stamps or Stamps()
     details: dict[str, JSON] = {
         "number": number,
         "title": title,
@@ -180,6 +195,11 @@ def open_case(
         "responsible": responsible or examiner.name,
         "examiner": {name: getattr(examiner, name) for name in Examiner.__slots__},
         "storage": str(folder),
+        "key": key.fingerprint if key else "",
+        "key_public": key.public if key else "",
+        "key_place": key.place if key else "",
+        "authorities": list(stamps.authorities),
+        "authority_roots": str(stamps.roots.absolute()) if stamps.roots else "",
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.parent / f".{number}.{secrets.token_hex(8)}"

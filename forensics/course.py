@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics import locks
+from forensics import locks, sealing
 from forensics.casefile import Case
 from forensics.errors import ForensicsError, UsageError
 from forensics.events import Action
@@ -152,6 +152,7 @@ class _Course:
         self._passed(collect.name)
         self._host.close()
         run.step(seal, image, proof, live)
+        sealing.attest_last(run.case, self._progress)
         self._passed(seal.name)
         analysis = run.step(analyse, image, table, proof, _analysis(order.plan))
         self._passed(analyse.name)

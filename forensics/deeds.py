@@ -1,7 +1,8 @@
 """What people do with a case, put on record: notes, deviations, access, transfers, disposal.
 
-A closed case takes them too: custody goes on until the last exhibit is gone. Every exhibit that is named is hashed
-first, so that the entry says what it was at that moment. Nothing here moves or deletes a file.
+A closed case takes them too: custody goes on until the last exhibit is gone. An exhibit that is read, given, taken or
+disposed of is hashed first, so that the entry says what it was at that moment; a note and a deviation name it as it was
+recorded. Nothing here moves or deletes a file.
 """
 
 from __future__ import annotations

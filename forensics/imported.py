@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics import history, locks
+from forensics import history, locks, sealing
 from forensics.casefile import Case
 from forensics.course import STAGES, Summary, last_deed
 from forensics.errors import CaseError, UsageError
@@ -72,11 +72,13 @@ def work(case: Case, label: str, order: Order, progress: Progress) -> Summary:
         run = Run(case, LedgerRecorder(case, label), progress)
         for exhibit in _entered(case, label).exhibits:
             case.check(exhibit)
-        made, verdict, stopped = _stages(case, run, label, order)
+        made, verdict, stopped = _stages(case, run, label, order, progress)
         return Summary(tuple(run.steps), (), verdict, made, stopped, imported=True)
 
 
-def _stages(case: Case, run: Run, label: str, order: Order) -> tuple[tuple[Exhibit, ...], Verdict | None, bool]:
+def _stages(
+    case: Case, run: Run, label: str, order: Order, progress: Progress
+) -> tuple[tuple[Exhibit, ...], Verdict | None, bool]:
     """Take the stages in order; gives the report, the verdict, and whether it stopped early."""
     entered = _entered(case, label)
     image, facts = make_import.gives(entered), load_facts(entered) if entered.one("facts") else None
@@ -91,6 +93,7 @@ def _stages(case: Case, run: Run, label: str, order: Order) -> tuple[tuple[Exhib
         return (), proof.verdict, True
     live = LiveEvidence((), ())
     run.step(seal, image, proof, live)
+    sealing.attest_last(run.case, progress)
     if order.until == seal.name:
         return (), proof.verdict, True
     plugins = AnalyseSettings(plugins=order.plan.plugins) if order.plan.plugins else AnalyseSettings()

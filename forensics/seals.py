@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from forensics.hashing import open_regular
 from forensics.ledger import sync_folder
 from forensics.model import JSON, Digest, Exhibit
 
@@ -39,3 +40,14 @@ def write(folder: Path, case: str, sequence: int, head: Digest, exhibits: tuple[
         os.fsync(file.fileno())
     sync_folder(folder)
     return path
+
+
+def read_bytes(path: Path) -> bytes:
+    """Give a seal's bytes as they were written: what is signed and stamped."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        return file.read()
+
+
+def last(folder: Path) -> Path | None:
+    """Give the newest seal; None when there is none."""
+    return max(folder.glob("[0-9]*.json"), default=None, key=lambda path: int(path.stem))

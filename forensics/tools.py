@@ -34,7 +34,8 @@ NEEDED: Mapping[str, Needed] = {
     needed.program: needed
     for needed in (
         Needed("ssh-keygen", "openssh-client", "sign the ledger and check signatures", ()),
-        Needed("openssl", "openssl", "check time stamps", ("version",)),
+        Needed("ssh-add", "openssh-client", "find a signing key in the agent", ()),
+        Needed("openssl", "openssl", "ask for time stamps and check time stamps", ("version",)),
         Needed("gcc", "gcc", "build the LiME module"),
         Needed("make", "make", "build the LiME module"),
         Needed("ld", "binutils", "build the LiME module"),

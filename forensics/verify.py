@@ -1,11 +1,12 @@
 """Check a case: read-only, offline, standard library only, nothing of ours imported.
 
-    python3 verify.py CASE-FOLDER [--head sha256:…] [--json]
+    python3 verify.py CASE-FOLDER [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--json]
 
 1. The ledger: every line's own digest, its link to the line before, sequence, fields.
 2. The exhibits: each is a plain file, read-only, with recorded size and digest; `exhibits/` holds nothing else.
-3. The seals: each names an entry that is in the ledger, and exhibits as the ledger has them.
-4. What was begun has an end.
+3. The seals: each names an entry that is in the ledger, and exhibits as the ledger has them; each signature (checked by
+   ssh-keygen) and each time stamp (checked by openssl) is the one on record, and good.
+4. Reports: the entry that each names is in the ledger. What was begun has an end.
 
 Every problem is listed, not the first alone. Exit codes: 0 ok, 4 damaged, 5 incomplete, 6 cannot check.
 """
@@ -13,45 +14,56 @@ Every problem is listed, not the first alone. Exit codes: 0 ok, 4 damaged, 5 inc
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
 import re
+import shutil
 import stat
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 OK, DAMAGED, INCOMPLETE, UNREADABLE = 0, 4, 5, 6
 WORDS = {OK: "ok", DAMAGED: "damaged", INCOMPLETE: "incomplete", UNREADABLE: "cannot check"}
 LIMIT = 1 << 20  # bytes of a ledger line
+SMALL = 1 << 26  # bytes of a file that is read whole: a seal, a signature, a manifest
 FIRST = "sha256:" + "0" * 64
 SCHEMA = "forensics-custody-1"
+NAMESPACE = "custody-seal@forensics"
+RECEIPT = "custody-receipt@forensics"
 SEAM = b',"digest":"'
 NAMES = re.findall(
     r"\w+",
     "schema case sequence previous time zone monotonic boot actor action reason target stage attempt "
     "materials products tool outcome details deviation digest",
 )
-KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(NAMES, str),
-    **dict.fromkeys(("sequence", "monotonic", "attempt"), int),
-    **dict.fromkeys(("actor", "tool", "details"), dict),
-    **dict.fromkeys(("materials", "products"), list),
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(NAMES, (str,)),
+    **dict.fromkeys(("sequence", "monotonic", "attempt"), (int,)),
+    **dict.fromkeys(("actor", "tool", "details"), (dict,)),
+    **dict.fromkeys(("materials", "products"), (list,)),
     "outcome": (str, type(None)),
     "deviation": (dict, type(None)),
 }
 Event = dict[str, Any]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PLACE = re.compile(r"exhibits/[EID]\d{4,}-[A-Za-z0-9._@+-]+")
+BESIDE = re.compile(r"\d{4,}(\.\d+)?\.(sig|tsr|pem)")
 PARTS = {"custody.jsonl", "exhibits", "seals", "work"}
+COMPARED = {"exhibit entered", "stage started", "accessed", "transferred", "disposed"}  # hash what they name first
+SILENT = {"command", "connected", "note", "host key accepted", "clock warning"}  # nothing later is held against them
 NOT_EXCLUDED = (
     "Nothing in this folder alone can exclude that entries were cut from the ledger's end, or that whoever holds the "
     "folder wrote all of it anew. Compare the head with one kept elsewhere (a signed seal, a time stamp, a printed "
     "report, a receipt): --head sha256:…"
 )
+_WRITE = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,17 @@ class Problem:
     what: str
     expected: str = ""
     found: str = ""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the auditor has from elsewhere, and asks for."""
+
+    head: str = ""  # digest of an entry
+    signers: Path | None = None  # an allowed-signers file
+    roots: Path | None = None  # certificates of time stamp authorities, PEM
+    since: str = ""  # exhibits with a check on record since then are not hashed again
+    withheld: frozenset[str] = frozenset()  # exhibits that a bag leaves out
 
 
 @dataclass
@@ -77,6 +100,8 @@ class Result:
     size: int = 0
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    anchors: list[str] = field(default_factory=list)  # signatures and stamps that are good, in words
+    stamped: int = -1  # the last entry on which an outside time was put
     anchored: bool = False  # a head kept elsewhere was found
 
     @property
@@ -93,29 +118,48 @@ class Result:
         self.problems.append(Problem(code, _safe(where), _safe(what), _safe(expected), _safe(found)))
 
 
-def verify(folder: Path, head: str = "") -> Result:
-    """Check a case folder; `head` is the digest of an entry, as kept elsewhere. Writes nothing."""
-    result = Result(_safe(folder.resolve().name))
-    events = _read_ledger(folder / "custody.jsonl", result)  # 1
-    if result.entries or events:
-        entered = _entered(events, result)
-        gone = _disposed(folder, events, entered, result)
-        _check_exhibits(folder, entered, gone, result)  # 2
-        _check_seals(folder, events, entered, result)  # 3
-        _check_ends(events, result)  # 4
-        _check_head(events, head, result)
+@dataclass
+class Ledger:
+    """What of the ledger later checks need."""
+
+    case: str = ""
+    next: int = 0  # the sequence number that comes next
+    heads: list[str] = field(default_factory=list)  # digest of each line, "" of one that cannot be read or is withheld
+    events: list[Event] = field(default_factory=list)  # without those that nothing is held against
+    entered: dict[str, Event] = field(default_factory=dict)  # by number
+    counts: dict[str, int] = field(default_factory=dict)  # of each role
+    seen: dict[str, str] = field(default_factory=dict)  # when each exhibit's digest was last compared, as recorded
+
+
+def verify(path: Path, head: str = "", given: Given | None = None) -> Result:
+    """Check a case folder; `head` is the digest of an entry, as kept elsewhere."""
+    given = given or Given(head)
+    return _verify_case(path, given, Result(_safe(path.resolve().name)))
+
+
+def _verify_case(folder: Path, given: Given, result: Result) -> Result:
+    ledger = _read_ledger(folder / "custody.jsonl", result)  # 1
+    if result.entries:
+        _check_exhibits(folder, ledger, given, result)  # 2
+        _check_seals(folder, ledger, given, result)  # 3
+        _check_reports(ledger, result)  # 4
+        _check_ends(ledger.events, result)
+        _check_head(ledger, given.head, result)
         strangers = sorted(one for one in os.listdir(folder) if one not in PARTS)  # noqa: PTH208 - names alone
         result.notes += [f"not part of a case, and not checked: {_safe(one)}" for one in strangers]
     return result
 
 
-def _read_ledger(path: Path, result: Result) -> list[Event]:
-    events: list[Event] = []
+# 1. The ledger
+
+
+def _read_ledger(path: Path, result: Result) -> Ledger:
+    ledger = Ledger()
     try:
         descriptor = _open(path)
     except OSError as error:
         result.add(UNREADABLE, path.name, "there is no ledger to check", found=error.strerror or error)
-        return events
+        return ledger
     previous = FIRST
     with os.fdopen(descriptor, "rb") as file:
         while line := file.readline(LIMIT + 1):
@@ -123,15 +167,10 @@ def _read_ledger(path: Path, result: Result) -> list[Event]:
             if not line.endswith(b"\n") and not _check_tail(line, where, result):
                 break
             result.entries += 1
-            event = _check_line(line.rstrip(b"\n"), where, previous, events, result)
-            if event:
-                events.append(event)
-            previous = _digest(line.rstrip(b"\n"))
-    if events:
-        result.head, result.last = str(events[-1]["digest"]), str(events[-1]["time"])
-    elif not result.problems:
+            previous = _check_line(line.rstrip(b"\n"), where, previous, ledger, result)
+    if not result.entries and not result.problems:
         result.add(DAMAGED, path.name, "the ledger is empty")
-    return events
+    return ledger
 
 
 def _check_tail(line: bytes, where: str, result: Result) -> bool:
@@ -148,96 +187,142 @@ def _check_tail(line: bytes, where: str, result: Result) -> bool:
     return False
 
 
-def _check_line(line: bytes, where: str, previous: str, before: list[Event], result: Result) -> Event | None:
+def _check_line(line: bytes, where: str, previous: str, ledger: Ledger, result: Result) -> str:
+    """Check one line and take up what it says; gives what the next line has to call `previous`."""
     own, seam, rest = line.rpartition(SEAM)
-    if not seam or rest != _digest(own).encode() + b'"}':
+    hashed = hashlib.sha256(own)
+    if not seam or rest != f'sha256:{hashed.hexdigest()}"}}'.encode():
         result.add(DAMAGED, where, "the line is not what its own digest says", rest[:71], _digest(own))
     try:
-        event: Event = json.loads(
-            line.decode("ascii"), object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse
-        )
+        event = _parse(line)
         _check_fields(event)
     except (ValueError, TypeError, RecursionError) as error:
         result.add(DAMAGED, where, "the line cannot be read", found=error)
-        return None
-    last = before[-1] if before else None
-    wanted = {
-        "sequence": last["sequence"] + 1 if last else 0,
-        "previous": previous,
-        "case": before[0]["case"] if before else event["case"],
-        "schema": SCHEMA,
-        "action": event["action"] if last else "case opened",
-    }
-    for name, expected in wanted.items():
-        if event[name] != expected:
-            result.add(DAMAGED, where, f"{name} is off", expected, event[name])
+        ledger.heads.append("")
+        ledger.next += 1
+        return _digest(line)
+    first = not ledger.heads
+    ledger.case = ledger.case or event["case"]
+    wanted = (ledger.next, previous, ledger.case, SCHEMA, "case opened" if first else event["action"])
+    found = (event["sequence"], event["previous"], event["case"], event["schema"], event["action"])
+    if found != wanted:
+        for name, one, other in zip(("sequence", "previous", "case", "schema", "action"), wanted, found, strict=True):
+            if one != other:
+                result.add(DAMAGED, where, f"{name} is off", one, other)
+    ledger.heads.append(event["digest"])
+    ledger.next = event["sequence"] + 1
+    result.head, result.last = event["digest"], event["time"]
+    if event["materials"] or event["products"]:
+        _check_things(event, where, ledger, result)
+    if event["action"] not in SILENT:
+        ledger.events.append(event)
+    if seam:
+        hashed.update(seam + rest)
+        return f"sha256:{hashed.hexdigest()}"
+    return _digest(line)
+
+
+def _parse(line: bytes) -> Event:
+    """Read a line; an object that comes out as the same bytes again holds no name twice."""
+    text = line.decode("ascii")
+    event: Event = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
+    if _WRITE(event) != text:
+        event = json.loads(text, object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse)
     return event
 
 
 def _check_fields(event: object) -> None:
     if not isinstance(event, dict) or list(event) != NAMES:
         raise ValueError(f"fields {list(event) if isinstance(event, dict) else type(event).__name__}")
-    for name, kind in KINDS.items():
-        if not isinstance(event[name], kind) or isinstance(event[name], bool):
-            raise TypeError(f"{name} is a {type(event[name]).__name__}")
+    for (name, kinds), value in zip(KINDS.items(), event.values(), strict=True):
+        if type(value) not in kinds:
+            raise TypeError(f"{name} is a {type(value).__name__}")
     for thing in (*event["materials"], *event["products"]):
         if not isinstance(thing, dict) or sorted(thing) != ["digest", "exhibit", "size"]:
             raise ValueError("an exhibit is not named by number, digest and size")
+        if type(thing["size"]) is not int or type(thing["digest"]) is not str or type(thing["exhibit"]) is not str:
+            raise TypeError("an exhibit's number, digest or size is of another type")
     if not TIME.fullmatch(event["time"]):
         raise ValueError(f"time is {event['time']}")
 
 
-def _entered(events: list[Event], result: Result) -> dict[str, Event]:
-    """Collect what was entered, by number, and hold every later mention against it."""
-    entered: dict[str, Event] = {}
-    for event in events:
-        where = f"custody.jsonl, line {event['sequence'] + 1}"
-        if event["action"] == "exhibit entered" and len(event["products"]) == 1:
-            thing, path = event["products"][0], str(event["details"].get("path"))
-            number = str(thing["exhibit"])
-            expected = f"{number[:1]}{1 + sum(one[0] == number[:1] for one in entered):04d}"
-            if number != expected or not PLACE.fullmatch(path) or not path.startswith(f"exhibits/{number}-"):
-                result.add(DAMAGED, where, "an exhibit's number or name is off", expected, f"{number}, {path}")
-            if PLACE.fullmatch(path):
-                entered[number] = {**thing, "path": path, "details": event["details"]}
-        elif event["action"] == "exhibit entered":
-            result.add(DAMAGED, where, "an entry does not name one exhibit", 1, len(event["products"]))
-        for thing in (*event["materials"], *event["products"]):
-            known = entered.get(str(thing["exhibit"]))
-            if known is None or (known["digest"], known["size"]) != (thing["digest"], thing["size"]):
-                expected = known["digest"] if known else "an exhibit entered before"
-                result.add(DAMAGED, where, f"{thing['exhibit']} is named otherwise", expected, thing["digest"])
-    return entered
+def _check_things(event: Event, where: str, ledger: Ledger, result: Result) -> None:
+    """Take up what was entered, and hold every later mention against it."""
+    if event["action"] == "exhibit entered" and len(event["products"]) == 1:
+        thing, path = event["products"][0], str(event["details"].get("path"))
+        number = thing["exhibit"]
+        expected = f"{number[:1]}{1 + ledger.counts.get(number[:1], 0):04d}"
+        if number != expected or not PLACE.fullmatch(path) or not path.startswith(f"exhibits/{number}-"):
+            result.add(DAMAGED, where, "an exhibit's number or name is off", expected, f"{number}, {path}")
+        if PLACE.fullmatch(path):
+            ledger.counts[number[:1]] = ledger.counts.get(number[:1], 0) + 1
+            ledger.entered[number] = {**thing, "path": path, "details": event["details"]}
+    elif event["action"] == "exhibit entered":
+        result.add(DAMAGED, where, "an entry does not name one exhibit", 1, len(event["products"]))
+    for thing in (*event["materials"], *event["products"]):
+        known = ledger.entered.get(thing["exhibit"])
+        if event["action"] in COMPARED:
+            ledger.seen[thing["exhibit"]] = event["time"]
+        if known is None or (known["digest"], known["size"]) != (thing["digest"], thing["size"]):
+            expected = known["digest"] if known else "an exhibit entered before"
+            result.add(DAMAGED, where, f"{thing['exhibit']} is named otherwise", expected, thing["digest"])
 
 
-def _disposed(folder: Path, events: list[Event], entered: dict[str, Event], result: Result) -> set[str]:
+# 2. The exhibits
+
+
+def _check_exhibits(folder: Path, ledger: Ledger, given: Given, result: Result) -> None:
+    place = folder / "exhibits"
+    if place.is_symlink() or not place.is_dir():
+        result.add(DAMAGED, "exhibits/", "the folder is missing, or is none")
+        return
+    known = {one["path"].partition("/")[2] for one in ledger.entered.values()}
+    for name in sorted(set(os.listdir(place)) - known):  # noqa: PTH208 - names alone
+        if name == _entering(folder):
+            result.add(INCOMPLETE, f"exhibits/{name}", "its entry was cut short; the next run completes it")
+        else:
+            result.add(DAMAGED, f"exhibits/{name}", "nobody entered this file")
+    left = _disposed(folder, ledger, result) | _withheld(folder, ledger, given, result)
+    left |= _checked_since(ledger, given.since, result)
+    here = {number: entry for number, entry in ledger.entered.items() if number not in left}
+    largest = sorted(here, key=lambda number: -int(here[number]["size"]))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # hashing lets go of the interpreter's lock
+        problems = pool.map(lambda one: _check_exhibit(folder, one, here[one]), largest)
+        found = dict(zip(largest, problems, strict=True))
+    result.problems += [one for number in here for one in found[number]]
+    result.exhibits, result.size = len(here), sum(int(one["size"]) for one in here.values())
+
+
+def _disposed(folder: Path, ledger: Ledger, result: Result) -> set[str]:
     """Tell which exhibits were disposed of and are gone; one that is still there is checked like any other."""
     gone = set()
-    for event in (one for one in events if one["action"] == "disposed"):
-        for number in (str(one["exhibit"]) for one in event["materials"]):
-            there = number in entered and os.path.lexists(folder / entered[number]["path"])
+    for event in (one for one in ledger.events if one["action"] == "disposed"):
+        for number in (one["exhibit"] for one in event["materials"]):
+            there = number in ledger.entered and os.path.lexists(folder / ledger.entered[number]["path"])
             gone |= set() if there else {number}
             words = "the file is still there" if there else "it cannot be checked any more"
             result.notes.append(f"line {event['sequence'] + 1}: {_safe(number)} was disposed of; {words}")
     return gone
 
 
-def _check_exhibits(folder: Path, entered: dict[str, Event], gone: set[str], result: Result) -> None:
-    place = folder / "exhibits"
-    if place.is_symlink() or not place.is_dir():
-        result.add(DAMAGED, "exhibits/", "the folder is missing, or is none")
-        return
-    known = {one["path"].partition("/")[2] for one in entered.values()}
-    for name in sorted(set(os.listdir(place)) - known):  # noqa: PTH208 - names alone
-        if name == _entering(folder):
-            result.add(INCOMPLETE, f"exhibits/{name}", "its entry was cut short; the next run completes it")
-        else:
-            result.add(DAMAGED, f"exhibits/{name}", "nobody entered this file")
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing lets go of the interpreter's lock
-        here = {number: entry for number, entry in entered.items() if number not in gone}
-        for problems in pool.map(lambda one: _check_exhibit(folder, *one), here.items()):
-            result.problems += problems
-    result.exhibits, result.size = len(entered), sum(int(one["size"]) for one in entered.values())
+def _withheld(folder: Path, ledger: Ledger, given: Given, result: Result) -> set[str]:
+    gone = set()
+    for number in sorted(given.withheld & ledger.entered.keys()):
+        if not os.path.lexists(folder / ledger.entered[number]["path"]):
+            gone.add(number)
+            digest = ledger.entered[number]["digest"]
+            result.notes.append(f"{_safe(number)} is withheld from this bag and was not checked: {_safe(digest)}")
+    return gone
+
+
+def _checked_since(ledger: Ledger, since: str, result: Result) -> set[str]:
+    """Tell which exhibits need no hashing again: their digest was compared, as recorded, since then."""
+    if not since:
+        return set()
+    fresh = {number for number in ledger.entered if ledger.seen.get(number, "") >= since}
+    for number in sorted(fresh):
+        result.notes.append(f"{_safe(number)} was not hashed again: on record as compared at {ledger.seen[number]}")
+    return fresh
 
 
 def _check_exhibit(folder: Path, number: str, entry: Event) -> list[Problem]:
@@ -249,41 +334,230 @@ def _check_exhibit(folder: Path, number: str, entry: Event) -> list[Problem]:
         if not stat.S_ISREG(status.st_mode):
             here.add(DAMAGED, where, "it is no plain file", found="a symlink" if path.is_symlink() else "")
             return here.problems
-        size, digest, pieces = _hash(path, int(entry["details"].get("piece_size") or 0))
+        digest = _hash(path)
     except OSError as error:
         code = DAMAGED if isinstance(error, FileNotFoundError) else UNREADABLE
         here.add(code, where, "it cannot be read", found=error.strerror or error)
         return here.problems
     if status.st_mode & 0o7377:
         here.add(DAMAGED, where, "its permissions were widened", "0400", f"{status.st_mode & 0o7777:04o}")
-    if size != entry["size"]:
-        here.add(DAMAGED, where, "its size is off", f"{entry['size']} bytes", f"{size} bytes")
+    if status.st_size != entry["size"]:
+        here.add(DAMAGED, where, "its size is off", f"{entry['size']} bytes", f"{status.st_size} bytes")
     if digest != entry["digest"]:
-        recorded = entry["details"].get("pieces") or []
-        off = [str(n) for n, (a, b) in enumerate(zip(recorded, pieces, strict=False)) if a != b]
-        step = f" in pieces {', '.join(off)} of {entry['details'].get('piece_size')} bytes" if off else ""
-        here.add(DAMAGED, where, f"its digest is off{step}", entry["digest"], digest)
+        here.add(DAMAGED, where, f"its digest is off{_where_off(path, entry['details'])}", entry["digest"], digest)
     return here.problems
 
 
-def _check_seals(folder: Path, events: list[Event], entered: dict[str, Event], result: Result) -> None:
-    heads = {event["sequence"]: event["digest"] for event in events}
-    ended = [one["details"].get("facts") for one in events if (one["stage"], one["action"]) == ("seal", "item ended")]
-    named = {str(one.get("file")) for one in ended if isinstance(one, dict)}
-    for name in sorted(named | {path.name for path in (folder / "seals").glob("*.json")}):
-        where = f"seals/{name}"
-        try:
-            with os.fdopen(_open(folder / "seals" / Path(name).name), encoding="ascii") as file:
-                seal = json.load(file, object_pairs_hook=_once)
-            sequence, head, listed, case = (seal[one] for one in ("sequence", "head", "exhibits", "case"))
-            off = [one["exhibit"] for one in listed if entered.get(one["exhibit"], {}).get("digest") != one["digest"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            result.add(DAMAGED, where, "the seal cannot be read", found=error)
+def _where_off(path: Path, details: Event) -> str:
+    """Name the pieces that are not as recorded, where pieces were."""
+    step, recorded = details.get("piece_size"), details.get("pieces")
+    if type(step) is not int or step < 1 or not isinstance(recorded, list):
+        return ""
+    off = []
+    with os.fdopen(_open(path), "rb") as file:
+        for number, expected in enumerate(recorded):
+            part, left = hashlib.sha256(), step
+            while left and (chunk := file.read(min(left, 1 << 20))):
+                part.update(chunk)
+                left -= len(chunk)
+            off += [str(number)] if part.hexdigest() != expected else []
+    return f" in pieces {', '.join(off)} of {step} bytes" if off else ""
+
+
+# 3. The seals
+
+
+def _check_seals(folder: Path, ledger: Ledger, given: Given, result: Result) -> None:
+    place = folder / "seals"
+    on_record = _recorded_seals(ledger.events)
+    found = {path.name for path in place.glob("*.json")} if place.is_dir() else set()
+    covered: dict[str, int] = {}
+    for name in sorted(on_record.keys() | found):
+        sequence = _check_seal(place, name, on_record.get(name, ""), ledger, result)
+        if sequence is not None:
+            covered[name] = sequence
+    beside = _check_signatures(place, ledger, given, covered, result)
+    beside |= _check_stamps(place, ledger, given, covered, result)
+    there = set(os.listdir(place)) if place.is_dir() else set()  # noqa: PTH208 - names alone
+    for name in sorted(there - found - beside):
+        if BESIDE.fullmatch(name) or name == "allowed_signers":
+            words = "no entry tells of it: the ledger was cut behind its seal, or someone put it there"
+            result.add(DAMAGED, f"seals/{name}", words)
+        else:
+            result.notes.append(f"not part of a case, and not checked: seals/{_safe(name)}")
+
+
+def _recorded_seals(events: list[Event]) -> dict[str, str]:
+    """Give the seals that the ledger tells of, each with its digest ("" where none was recorded)."""
+    named: dict[str, str] = {}
+    for event in events:
+        facts = event["details"].get("facts") if event["action"] == "item ended" else event["details"]
+        of_stage = (event["stage"], event["action"]) == ("seal", "item ended")
+        if isinstance(facts, dict) and (of_stage or event["action"] == "sealed"):
+            named[Path(str(facts.get("file"))).name] = str(facts.get("digest") or "")
+    return named
+
+
+def _check_seal(place: Path, name: str, digest: str, ledger: Ledger, result: Result) -> int | None:
+    """Check a seal against ledger and exhibits; gives the entry that it covers, when it does."""
+    where = f"seals/{name}"
+    try:
+        content = _small(place / name)
+        seal = json.loads(content.decode("ascii"), object_pairs_hook=_once)
+        sequence, head, listed, case = (seal[one] for one in ("sequence", "head", "exhibits", "case"))
+        off = [
+            one["exhibit"] for one in listed if ledger.entered.get(one["exhibit"], {}).get("digest") != one["digest"]
+        ]
+        known = ledger.heads[sequence] if 0 <= sequence < len(ledger.heads) else "no such entry"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        result.add(DAMAGED, where, "the seal cannot be read", found=error)
+        return None
+    if digest and digest != _digest(content):
+        result.add(DAMAGED, where, "the seal is not the one on record", digest, _digest(content))
+    if known != head or ledger.case != case:
+        result.add(DAMAGED, where, f"entry {sequence} is not the one that was sealed", head, known)
+        return None
+    for number in off:
+        result.add(DAMAGED, where, f"{number} was sealed with another digest")
+    return int(sequence)
+
+
+def _check_signatures(place: Path, ledger: Ledger, given: Given, covered: dict[str, int], result: Result) -> set[str]:
+    """Check every signature on record; gives the names of their files."""
+    people: dict[str, str] = {}
+    signed = [one for one in ledger.events if (one["action"], one["outcome"]) == ("signed", "finished")]
+    names = set()
+    for event in signed:
+        facts = event["details"]
+        people[str(facts.get("public"))] = str(facts.get("principal"))
+        name, where = str(facts.get("file")), f"seals/{facts.get('file')}"
+        names.add(name)
+        recorded = str(facts.get("signature")).encode("ascii", "replace")
+        if not _same_file(place, name, recorded, str(facts.get("digest")), result):
             continue
-        if heads.get(sequence) != head or (events and events[0]["case"] != case):
-            result.add(DAMAGED, where, f"entry {sequence} is not the one that was sealed", head, heads.get(sequence))
-        for number in off:
-            result.add(DAMAGED, where, f"{number} was sealed with another digest")
+        why, code = _signature(place, given.signers or place / "allowed_signers", facts, given.signers is not None)
+        if why:
+            result.add(code, where, "the signature does not hold", f"{facts.get('fingerprint')}", why)
+        elif str(facts.get("seal")) in covered:
+            entry = covered[str(facts.get("seal"))]
+            by = f"{facts.get('principal')} ({facts.get('role')}), key {facts.get('fingerprint')}"
+            words = f"entry {entry} was signed by {by}"
+            result.anchors.append(_safe(words))
+    text = "".join(_allow(principal, public) for public, principal in people.items())
+    if signed and _same_file(place, "allowed_signers", text.encode("ascii", "replace"), "", result):
+        names.add("allowed_signers")
+    return names | {"allowed_signers"} if signed else names
+
+
+def _allow(principal: str, public: str) -> str:
+    return f'{principal} namespaces="{NAMESPACE},{RECEIPT}" {" ".join(public.split()[:2])}\n'
+
+
+def _same_file(place: Path, name: str, content: bytes, digest: str, result: Result) -> bool:
+    """Hold a file beside a seal against the bytes in its entry."""
+    where = f"seals/{name}"
+    if digest and digest != _digest(content):
+        result.add(DAMAGED, where, "its entry contradicts itself", digest, _digest(content))
+        return False
+    try:
+        found = _small(place / Path(name).name)
+    except FileNotFoundError:
+        result.add(
+            INCOMPLETE, where, "it stands in the ledger, and its file is missing; `forensics seal` writes it again"
+        )
+        return False
+    except (OSError, ValueError) as error:
+        result.add(UNREADABLE, where, "it cannot be read", found=error)
+        return False
+    if found != content:
+        result.add(DAMAGED, where, "it is not the one on record", _digest(content), _digest(found))
+    return found == content
+
+
+def _signature(place: Path, allowed: Path, facts: Event, theirs: bool) -> tuple[str, int]:  # noqa: FBT001 - whose list
+    """Ask ssh-keygen whether a signature holds; gives why not, and what that is worth."""
+    signature, seal = place / str(facts["file"]), place / Path(str(facts.get("seal"))).name
+    principal = str(facts.get("principal"))
+    if theirs:
+        code, said = _tool(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(allowed)])
+        if code:
+            return (said or "none of the signers that you gave"), UNREADABLE if code < 0 else DAMAGED
+        principal = said.splitlines()[0]
+    words = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", principal, "-n", NAMESPACE, "-s", str(signature)]
+    try:
+        code, said = _tool(words, _small(seal))
+    except OSError as error:
+        return str(error), DAMAGED
+    return ("" if code == 0 else said or "no reason told"), UNREADABLE if code < 0 else DAMAGED
+
+
+def _check_stamps(place: Path, ledger: Ledger, given: Given, covered: dict[str, int], result: Result) -> set[str]:
+    """Check every time stamp on record; gives the names of their files."""
+    names = set()
+    for event in (one for one in ledger.events if (one["action"], one["outcome"]) == ("time stamped", "finished")):
+        facts = event["details"]
+        name, roots = str(facts.get("file")), str(facts.get("roots_file"))
+        names |= {name, roots}
+        try:
+            response = base64.b64decode(str(facts.get("response")), validate=True)
+        except ValueError as error:
+            result.add(
+                DAMAGED, f"custody.jsonl, line {event['sequence'] + 1}", "a time stamp cannot be read", found=error
+            )
+            continue
+        same = _same_file(place, name, response, str(facts.get("digest")), result)
+        held = str(facts.get("roots")).encode("ascii", "replace")
+        if not _same_file(place, roots, held, str(facts.get("roots_digest")), result) or not same:
+            continue
+        seal = place / Path(str(facts.get("seal"))).name
+        _judge_stamp(seal, place / name, given.roots or place / roots, str(facts.get("time")), result, f"seals/{name}")
+        if seal.name in covered and not any(one.where == f"seals/{name}" for one in result.problems):
+            result.stamped = max(result.stamped, covered[seal.name])
+            whose = "roots that you gave" if given.roots else f"roots in the case, seals/{roots}"
+            words = (
+                f"entry {covered[seal.name]} existed at {facts.get('time')}, says {facts.get('authority')} ({whose})"
+            )
+            result.anchors.append(_safe(words))
+    return names
+
+
+def _judge_stamp(data: Path, stamp: Path, roots: Path, said: str, result: Result, where: str) -> None:  # noqa: PLR0917
+    """Ask openssl whether a time stamp holds for the moment that it names."""
+    code, text = _tool(["openssl", "ts", "-reply", "-in", str(stamp), "-text"])
+    found = re.search(r"Time stamp: (\w{3} +\d+ \d\d:\d\d:\d\d)(?:\.\d+)?( \d{4}) GMT", text)
+    if code or not found:
+        result.add(UNREADABLE if code < 0 else DAMAGED, where, "the time stamp cannot be read", found=text)
+        return
+    at = datetime.strptime(found[1] + found[2], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+    moment = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if said != moment:
+        result.add(DAMAGED, where, "the time stamp names another time than is on record", said, moment)
+    words = ["openssl", "ts", "-verify", "-data", str(data), "-in", str(stamp), "-CAfile", str(roots)]
+    code, text = _tool([*words, "-attime", str(int(at.timestamp()))])
+    if code:
+        lines = [one for one in text.splitlines() if "error" in one.lower()]
+        result.add(
+            UNREADABLE if code < 0 else DAMAGED,
+            where,
+            "the time stamp does not hold",
+            found=lines[-1] if lines else text,
+        )
+
+
+# 4. Reports, and what was begun
+
+
+def _check_reports(ledger: Ledger, result: Result) -> None:
+    for number, entry in ledger.entered.items():
+        facts = entry["details"].get("facts")
+        if entry["details"].get("kind") != "report" or not isinstance(facts, dict):
+            continue
+        as_of, head = facts.get("as_of"), facts.get("head")
+        known = ledger.heads[as_of] if type(as_of) is int and 0 <= as_of < len(ledger.heads) else "no such entry"
+        if known != head:
+            result.add(
+                DAMAGED, f"{number}: {entry['path']}", f"it is as of entry {as_of}, which is another", head, known
+            )
 
 
 def _check_ends(events: list[Event], result: Result) -> None:
@@ -317,38 +591,50 @@ def _unanswered(events: list[Event]) -> list[str]:
     return [_safe(f"line {at + 1}: handed over, and not acknowledged by {to}") for at, to in given.items()]
 
 
-def _check_head(events: list[Event], head: str, result: Result) -> None:
-    if head and head not in {one["digest"] for one in events}:
+def _check_head(ledger: Ledger, head: str, result: Result) -> None:
+    if head and head not in ledger.heads:
         result.add(
             DAMAGED, "custody.jsonl", "the entry that was kept elsewhere is not in the ledger", head, result.head
         )
     result.anchored = bool(head)
+    behind = result.entries - 1 - result.stamped
+    if result.stamped >= 0 and behind and not head:
+        words = f"the last {behind} entries stand behind the last time stamp: that more stood there cannot be excluded"
+        result.notes.append(words)
 
 
 def _entering(folder: Path) -> str:
     """Tell which file was being entered when its writer was ended."""
     try:
-        with os.fdopen(_open(folder / "work" / "entering.json"), encoding="ascii") as file:
-            return str(json.load(file)["details"]["path"]).partition("/")[2]
+        return str(json.loads(_small(folder / "work" / "entering.json"))["details"]["path"]).partition("/")[2]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _hash(path: Path, piece: int) -> tuple[int, str, list[str]]:
-    """Read a file once; digests of pieces only where they were recorded."""
-    whole, size = hashlib.sha256(), 0
-    pieces: list[str] = []
+def _tool(command: list[str], content: bytes = b"") -> tuple[int, str]:
+    """Run a stock tool; a code below 0 says that it could not be run at all."""
+    if shutil.which(command[0]) is None:
+        return -1, f"this check needs {command[0]}, which is not installed"
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, input=content, capture_output=True, timeout=120, check=False, env=environment)
+    except (OSError, subprocess.SubprocessError) as error:
+        return -1, str(error)
+    return abs(done.returncode), (done.stdout + done.stderr).decode("utf-8", "backslashreplace").strip()
+
+
+def _hash(path: Path) -> str:
     with os.fdopen(_open(path), "rb", buffering=0) as file:
-        while True:
-            part, begin = hashlib.sha256(), size
-            while chunk := file.read(min(1 << 20, piece - (size - begin)) if piece else 1 << 20):
-                whole.update(chunk)
-                if piece:
-                    part.update(chunk)
-                size += len(chunk)
-            if size == begin or not piece:
-                return size, f"sha256:{whole.hexdigest()}", pieces
-            pieces.append(part.hexdigest())
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _small(path: Path) -> bytes:
+    """Read a file whole, if it is a plain one of a reasonable size."""
+    with os.fdopen(_open(path), "rb") as file:
+        content = file.read(SMALL + 1)
+    if len(content) > SMALL:
+        raise ValueError(f"more than {SMALL} bytes")
+    return content
 
 
 def _open(path: Path) -> int:
@@ -383,26 +669,30 @@ def _lines(result: Result) -> list[str]:
     lines = [
         f"case {result.case}: {WORDS[result.code]}",
         f"  ledger    {result.entries} entries, the last of {result.last or 'no time'}, head {result.head or 'none'}",
-        f"  exhibits  {result.exhibits} on record, {result.size} bytes",
+        f"  exhibits  {result.exhibits} checked, {result.size} bytes",
     ]
     for one in result.problems:
         lines.append(f"  {WORDS[one.code].upper()}  {one.where}: {one.what}")
         lines += [
             f"      {name}  {words}" for name, words in (("expected", one.expected), ("found", one.found)) if words
         ]
+    lines += [f"  anchor    {one}" for one in result.anchors]
     lines += [f"  note      {one}" for one in result.notes]
-    return [*lines, *([] if result.anchored else [f"  {NOT_EXCLUDED}"])]
+    return [*lines, *([] if result.anchored or result.stamped >= 0 else [f"  {NOT_EXCLUDED}"])]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Check a case and say what was found; gives the exit code."""
     parser = argparse.ArgumentParser(description="Check a case, read-only and offline.")
-    parser.add_argument("case", type=Path, help="folder of the case")
+    parser.add_argument("path", type=Path, help="folder of the case")
     parser.add_argument("--head", default="", help="digest of a ledger entry, as kept elsewhere")
+    parser.add_argument("--signers", type=Path, help="allowed-signers file with the keys that you trust")
+    parser.add_argument("--tsa-roots", type=Path, help="certificates of the authorities that you trust, PEM")
+    parser.add_argument("--since", default="", help="hash only exhibits without a check on record since this UTC date")
     parser.add_argument("--json", action="store_true", help="say it as JSON")
-    given = parser.parse_args(argv)
-    result = verify(given.case, given.head)
-    if given.json:
+    words = parser.parse_args(argv)
+    result = verify(words.path, given=Given(words.head, words.signers, words.tsa_roots, words.since))
+    if words.json:
         shown = {**asdict(result), "state": WORDS[result.code], "exit": result.code, "not_excluded": NOT_EXCLUDED}
         sys.stdout.write(json.dumps(shown, indent=1) + "\n")
     else:

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from forensics import casefile, locks, terminal
-from forensics.casefile import Case
-from forensics.commands.options import HERE, AsJson, CaseNumber, Reason, Root
+from forensics import casefile, locks, signing, terminal
+from forensics.casefile import Case, Stamps
+from forensics.commands.options import HERE, AsJson, Authorities, CaseNumber, Key, Reason, Root, Roots
 from forensics.errors import ForensicsError, IntegrityError
 from forensics.events import Action, Event
 from forensics.model import JSON, Examiner
@@ -36,6 +36,9 @@ def open_(
     role: Annotated[str, typer.Option(help="The examiner's role.")] = "",
     contact: Annotated[str, typer.Option(help="How to reach the examiner.")] = "",
     organisation: Annotated[str, typer.Option(help="The examiner's organisation.")] = "",
+    key: Key = "",
+    tsa: Authorities = None,
+    tsa_roots: Roots = None,
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +53,8 @@ def open_(
         scope=scope,
         responsible=responsible,
         authority_document=authority_document,
+        key=signing.signer(key) if key else None,
+        stamps=Stamps(tuple(tsa or ()), tsa_roots),
     )
     if as_json:
         terminal.document(_facts(case))

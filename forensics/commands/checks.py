@@ -93,6 +93,16 @@ def verify_case(
     head: Annotated[
         str, typer.Option(help="A ledger head that you trust, sha256:…, from a report or a receipt.", metavar="DIGEST")
     ] = "",
+    signers: Annotated[
+        Path | None, typer.Option(help="The keys that you trust: an allowed-signers file.", exists=True, dir_okay=False)
+    ] = None,
+    tsa_roots: Annotated[
+        Path | None,
+        typer.Option(help="Certificates of the authorities that you trust, PEM.", exists=True, dir_okay=False),
+    ] = None,
+    since: Annotated[
+        str, typer.Option(help="Hash only exhibits without a check on record since this UTC date.", metavar="DATE")
+    ] = "",
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -104,6 +114,8 @@ def verify_case(
     folder = inside if inside.is_dir() else Path(case)
     if not folder.exists():
         raise CaseError("there is no such case", where=str(inside), remedy="forensics list, or give the case's folder")
-    words = [str(folder), *(["--head", head] if head else []), *(["--json"] if as_json else [])]
+    options = {"--head": head, "--signers": signers, "--tsa-roots": tsa_roots, "--since": since}
+    words = [str(folder), *(word for name, one in options.items() if one for word in (name, str(one)))]
+    words += ["--json"] if as_json else []
     done = subprocess.run([sys.executable, "-I", str(verify.__file__), *words], check=False)
     raise typer.Exit(done.returncode)

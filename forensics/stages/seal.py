@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forensics import seals
-from forensics.casefile import LEDGER, Case
+from forensics import sealing
+from forensics.casefile import Case
 from forensics.errors import IntegrityError
 from forensics.hashing import hash_file
 from forensics.model import (
+    JSON,
     Digest,
     Draft,
     LiveEvidence,
@@ -40,22 +41,12 @@ def seal(desk: Desk, image: MemoryImage | NotAcquired, proof: Proof, live: LiveE
     """
     del image, proof, live  # what there must be before a seal
     case = Case.load(desk.case_folder.parent.parent, desk.case_folder.name)
-    exhibits = case.held()
-    broken = []
-    with desk.progress.task("hashing every exhibit again", sum(one.size for one in exhibits)) as advance:
-        for one in exhibits:
-            found = hash_file(case.path(one))
-            advance(found.size)
-            if (found.digest, found.size) != (one.digest, one.size):
-                broken.append(f"{one.number}: expected {one.digest}, found {found.digest}")
-    if broken:
-        raise IntegrityError("exhibits are not what was recorded", where=f"case {case.number}", why="; ".join(broken))
-    last = case.events()[-1]
-    line = (desk.case_folder / LEDGER).read_bytes().splitlines()[last.sequence]
-    head = Digest.parse(line.rpartition(b'"digest":"')[2].rstrip(b'"}').decode("ascii"))
-    path = seals.write(desk.case_folder / "seals", case.id, last.sequence, head, exhibits)
-    yield Result(
-        ITEM,
-        Outcome.DONE,
-        facts={"sequence": last.sequence, "head": str(head), "file": path.name, "exhibits": len(exhibits)},
-    )
+    made = sealing.make(case, desk.progress)
+    facts: dict[str, JSON] = {
+        "sequence": made.sequence,
+        "head": str(made.head),
+        "file": made.path.name,
+        "digest": str(hash_file(made.path).digest),
+        "exhibits": len(made.exhibits),
+    }
+    yield Result(ITEM, Outcome.DONE, facts=facts)
