@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from forensics import sealing, seals, signing
+from forensics import deeds, sealing, seals, signing
 from forensics.casefile import Case, Stamps, open_case
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import Action, State
@@ -273,3 +274,18 @@ def test_sealing_without_key_or_authority_says_what_it_is_worth(tmp_path: Path) 
     assert done.returncode == 0
     assert "could have cut or rewritten the ledger" in done.stdout
     assert run(tmp_path, "countersign", "2026-0041", "--by", "B", "--key", "x").returncode == 1
+
+
+def test_a_note_that_names_an_exhibit_is_no_check_of_it(case: Case) -> None:
+    """What is not hashed again must have been hashed then; who reads an exhibit has it hashed."""
+    since = case.events()[-1].time
+    deeds.note(case, "looks odd", ["E0001"])
+    later = verify(case.folder, given=Given(since=_after(since)))
+    assert not any("not hashed again" in one for one in later.notes)
+    deeds.access(case, ["E0001"], "reading")
+    later = verify(case.folder, given=Given(since=_after(since)))
+    assert any("E0001 was not hashed again" in one for one in later.notes)
+
+
+def _after(moment: str) -> str:
+    return (datetime.fromisoformat(moment) + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
