@@ -43,6 +43,7 @@ class Walk:
     error: str = ""  # why nothing after this point can be read
     total: int = 0  # bytes that passed
     entered: Callable[[Segment], None] | None = None  # called as a range begins
+    passed: Callable[[memoryview], None] | None = None  # called with bytes of the range that has begun
     most: int = _MOST_RANGES  # ranges; a dump without its user pages has hundreds of thousands
     _pending: bytearray = field(default_factory=bytearray)
 
@@ -55,6 +56,8 @@ class Walk:
             if current and current.missing:
                 taken = min(current.missing, len(view))
                 current.received += taken
+                if self.passed:
+                    self.passed(view[:taken])
             else:
                 taken = min(HEADER.size - len(self._pending), len(view))
                 self._pending += view[:taken]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from forensics.errors import ForensicsError
 from forensics.host import MIB, Channel, Piece
+from forensics.lime.census import Census
 from forensics.lime.format import Segment, Walk
 from forensics.lime.writing import PIECES, Writer
 from forensics.model import JSON, Digest, utc
@@ -43,6 +44,7 @@ class Received:
     reason: str = ""  # why it is not whole; "" when it ended as its headers promise
     walk: Walk = field(default_factory=Walk)
     entered: list[float] = field(default_factory=list)  # seconds at which each range began
+    counted: list[Census] = field(default_factory=list)  # of each range
     stalls: list[tuple[float, float]] = field(default_factory=list)  # (seconds, how long)
     digest: Digest | None = None
 
@@ -66,8 +68,9 @@ class Received:
                 "received": one.received,
                 "began": round(began, 3),
                 "seconds": round(end - began, 3),
+                **counted.told(),
             }
-            for one, began, end in zip(self.walk.segments, self.entered, ends, strict=False)
+            for one, began, end, counted in zip(self.walk.segments, self.entered, ends, self.counted, strict=False)
         ]
         return {
             "started": self.started,
@@ -92,7 +95,7 @@ def receive(channel: Channel, path: Path, received: Received, expected: int, pro
     """
     begin = time.monotonic()
     received.started = utc(datetime.now(UTC))
-    received.walk.entered = lambda _segment: received.entered.append(time.monotonic() - begin)
+    _follow(received, begin)
     digest = hashlib.sha256()
     writer = Writer(path)
     reader = _Reader(channel)
@@ -114,6 +117,19 @@ def receive(channel: Channel, path: Path, received: Received, expected: int, pro
         received.ended = utc(datetime.now(UTC))
         received.digest = Digest("sha256", digest.hexdigest())
         received.reason = writer.problem or received.reason or received.walk.shortfall
+
+
+def _follow(received: Received, begin: float) -> None:
+    """Note when each range begins, and what it is made of."""
+
+    def entered(segment: Segment) -> None:
+        received.entered.append(time.monotonic() - begin)
+        received.counted.append(Census(segment.range.start))
+
+    def passed(data: memoryview) -> None:
+        received.counted[-1].take(data)
+
+    received.walk.entered, received.walk.passed = entered, passed
 
 
 def _pieces(reader: _Reader, received: Received, begin: float) -> Iterator[Piece]:

@@ -13,6 +13,11 @@ LIVE_HASH = (
     "compared with the source again, for memory has moved on, and it does not show that the target's kernel told the truth."
 )
 
+ENTROPY = (
+    "Counted while the bytes came, in pages of 4096 bytes. Bits a byte is the entropy of one page in 64: 0 is one value "
+    "alone, 8 is noise, as of what is encrypted or packed."
+)
+
 
 def acquisition(record: CaseRecord) -> Section:
     """Say how memory was taken, when, and what the proof found."""
@@ -133,23 +138,37 @@ def _ranges(target: TargetRecord) -> list[Block]:
     tails = _inner(target.proof, "figures").get("zero_tails")
     zeros = tails if isinstance(tails, list) else []
     columns = (
-        GridColumn("From", 20, mono=True),
-        GridColumn("To", 20, mono=True),
-        GridColumn("Bytes received", 20, align="right"),
-        GridColumn("Zeros at its end", 20, align="right"),
-        GridColumn("Took", 20, align="right"),
+        GridColumn("From", 14, mono=True),
+        GridColumn("To", 14, mono=True),
+        GridColumn("Bytes received", 16, align="right"),
+        GridColumn("Zero pages", 12, align="right"),
+        GridColumn("Longest zeros", 12, align="right"),
+        GridColumn("Zeros at its end", 12, align="right"),
+        GridColumn("Bits a byte", 10, align="right"),
+        GridColumn("Took", 10, align="right"),
     )
     rows = [
         (
             hex(int(number(one.get("start")))),
             hex(int(number(one.get("end")))),
             str(int(number(one.get("received")))),
+            *_made_of(one),
             size(number(zeros[place])) if place < len(zeros) else "not measured",
+            text(one, "entropy", default="not measured"),
             duration(number(one.get("seconds"))),
         )
         for place, one in enumerate(documents(received.get("ranges")))
     ]
-    return [grid("Ranges of physical memory", columns, rows, limit=40)] if rows else []
+    if not rows:
+        return []
+    return [grid("Ranges of physical memory", columns, rows, limit=40), Words(ENTROPY, "note")]
+
+
+def _made_of(one: Document) -> tuple[str, str]:
+    """Give the pages of zeros and the longest run of them, as they were counted when the bytes came."""
+    if "zero_pages" not in one:
+        return "not measured", "not measured"
+    return str(int(number(one.get("zero_pages")))), size(number(one.get("longest_zero_run")))
 
 
 def _inner(document: Document, name: str) -> Document:

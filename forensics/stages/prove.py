@@ -99,7 +99,7 @@ def prove(
     now = _look_again(host)
     _judge_stream(judgement, image, path)
     _judge_ranges(judgement, path, facts, now)
-    _judge_zeros(judgement, path, _zeros_excluded(image.image))
+    _judge_zeros(judgement, path, _tails(desk, image), _zeros_excluded(image.image))
     _judge_banner(judgement, path, facts)
     desk.progress.say("Reading the process list from the image")
     found = _processes(desk, judgement, path, table, facts)
@@ -174,14 +174,23 @@ def _zeros_excluded(image: Exhibit) -> str:
     return str(told.get("zero_fill") or _LIME_ZEROS) if told.get("zero_fill_excluded") is True else ""
 
 
-def _judge_zeros(judgement: _Judgement, path: Path, excluded: str) -> None:
-    """Measure the zeros at the end of each range; LiME that gave a range up leaves them, and so does idle memory.
+def _tails(desk: Desk, image: MemoryImage) -> dict[tuple[int, int], int]:
+    """Give the zeros at the end of each range as they were counted when they came, by first address and bytes."""
+    record = next((one for one in reversed(image.exhibits) if one.kind == "acquisition-record"), None)
+    told = json.loads(desk.path(record).read_bytes()).get("received", {}) if record else {}
+    return {(one["start"], one["received"]): one["zero_tail"] for one in told.get("ranges", ()) if "zero_tail" in one}
 
-    `excluded`: why the engine cannot have filled them in, "" when it can.
+
+def _judge_zeros(judgement: _Judgement, path: Path, counted: dict[tuple[int, int], int], excluded: str) -> None:
+    """Judge the zeros at the end of each range; LiME that gave a range up leaves them, and so does idle memory.
+
+    They are measured here where nobody `counted` them. `excluded`: why the engine cannot have filled them in.
     """
     tails: list[JSON] = []
     for one in lime_format.walk(path).segments:
-        zeros = completeness.zero_tail(path, one)
+        zeros = counted.get((one.range.start, one.received))
+        if zeros is None:
+            zeros = completeness.zero_tail(path, one)
         tails.append(zeros)
         if zeros < completeness.ZERO_TAIL and (zeros < one.received or not one.received):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import subprocess
 import threading
@@ -17,7 +18,7 @@ import pytest
 from forensics.engines import Materials, Paper
 from forensics.errors import StageFailed
 from forensics.host import Channel, Host
-from forensics.lime import receiving
+from forensics.lime import completeness, receiving
 from forensics.lime.format import header
 from forensics.lime.receiving import Received
 from forensics.model import JSON, Facts, MemoryImage, NoSymbols, NotAcquired, NotBuilt, Preflight, Proof, Verdict
@@ -117,6 +118,22 @@ def test_a_whole_image_arrives_as_it_was_sent(tmp_path: Path, host: SshHost, mon
     assert engine.left == 1
     # This machine's own RAM map is not the made-up target's: that it changed is all that may be said against it.
     assert all("RAM map" in one or "no process list" in one for one in proof.reasons)
+
+
+def test_what_ranges_are_made_of_is_on_record_and_the_proof_reads_nothing_twice_for_it(
+    tmp_path: Path, host: SshHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = bytearray(synthetic())
+    hole = slice(64 + RAM[0].size + (1 << 20), 64 + RAM[0].size + (2 << 20))
+    sent[hole] = bytes(1 << 20)
+    monkeypatch.setattr(completeness, "zero_tail", None)  # whoever measures again fails
+    taken(tmp_path, host, monkeypatch, lambda peer: peer.sendall(sent))
+    first, second = json.loads((tmp_path / "acquire" / "acquisition.json").read_text())["received"]["ranges"]
+    assert (first["zero_pages"], first["longest_zero_run_at"], first["zero_tail"]) == (0, None, 0)
+    assert second["zero_pages"] == 256
+    assert (second["longest_zero_run"], second["longest_zero_run_at"]) == (1 << 20, RAM[1].start + (1 << 20))
+    assert first["entropy"] == 0  # one value alone
+    assert json.loads((tmp_path / "prove" / "proof.json").read_text())["figures"]["zero_tails"] == [0, 0]
 
 
 @pytest.mark.parametrize(
