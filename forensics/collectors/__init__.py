@@ -8,6 +8,7 @@ from an exit code alone; `read` makes tables of the bytes, knows nothing of the 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 
 from forensics.host import Completed, Host, Limits
 from forensics.model import JSON, Facts, Outcome, Role
@@ -135,7 +136,8 @@ class Bench:
     ) -> Part:
         """Make a part of bytes that are in hand."""
         path = self.folder / name
-        path.write_bytes(content)
+        with _ours(path, os.O_TRUNC) as file:
+            file.write(content)
         return self.enter(name, path, completed, accepts, optional=optional, role=role)
 
     def enter(
@@ -166,6 +168,11 @@ class Bench:
         return self.host.run("/bin/sh", "-c", 'command -v -- "$1"', "sh", program).ok
 
 
+def _ours(path: Path, how: int) -> BinaryIO:
+    """Open a file to write that is for its owner alone: work may be broken off, and what is there stays."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | how, 0o600), "wb")
+
+
 @contextmanager
 def _streaming(bench: Bench, command: Command) -> Iterator[Callable[[], None]]:
     path = bench.folder / command.part
@@ -173,7 +180,7 @@ def _streaming(bench: Bench, command: Command) -> Iterator[Callable[[], None]]:
     with bench.host.stream(*command.argv, root=command.root, limits=command.limits) as stream:
 
         def drain() -> None:
-            with path.open("xb") as file:
+            with _ours(path, os.O_EXCL) as file:
                 while chunk := stream.read():
                     file.write(chunk)
             ended.append(stream.ended())

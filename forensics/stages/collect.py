@@ -75,7 +75,7 @@ def collect(desk: Desk, host: Host | Gone, facts: Facts, settings: CollectSettin
 
 def _job(desk: Desk, host: Host, facts: Facts, chosen: Chosen) -> _Job:
     folder = desk.work / chosen.name
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     return _Job(collectors()[chosen.name], chosen, Bench(host, facts, folder))
 
 

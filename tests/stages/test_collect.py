@@ -111,3 +111,18 @@ def test_of_a_target_that_is_gone_nothing_is_asked_and_each_kind_says_so(tmp_pat
     ]
     assert "it burnt down" in str(given[-1])
     assert len(given) == 2
+
+
+def test_what_a_collector_brings_is_for_its_owner_alone_before_it_is_entered(host: SshHost, tmp_path: Path) -> None:
+    """Work that is broken off leaves its files where they are."""
+    place = desk(tmp_path)
+    before = os.umask(0o022)
+    try:
+        settings = CollectSettings(((Chosen("load"),), (Chosen("oom_watch", {"seconds": 1}),)))
+        drafts = [one for one in collect.work(place, host, FACTS, settings) if isinstance(one, Draft)]
+    finally:
+        os.umask(before)
+    assert {one.item for one in drafts} == {"load", "oom_watch"}
+    written = list(place.work.rglob("*"))
+    assert len(written) > len({one.item for one in drafts})
+    assert {str(path): path.stat().st_mode & 0o077 for path in written} == {str(path): 0 for path in written}
