@@ -6,8 +6,12 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
 
 from tests.chroot import IN_A_CHROOT
+
+settings.register_profile("promises", deadline=None)  # no promise is about how long a busy machine takes
+settings.load_profile("promises")
 
 pytest_plugins = ["tests.sshd"]
 
