@@ -22,12 +22,13 @@ _PLACES = ("usr/sbin/lynis", "etc/lynis/default.prf", "usr/share/lynis")
 def pack(archive: Path) -> Mapping[str, JSON]:
     """Write the archive: owned by root, in a fixed order, without times, so that one package gives one digest.
 
-    Gives where it came from. ToolMissing when there is no Lynis here and none can be downloaded.
+    The file is for its owner alone from its first byte on. Gives where it came from. ToolMissing when there is no
+    Lynis here and none can be downloaded.
     """
     root, origin = _root()
     digest = hashlib.sha256()
     with (
-        archive.open("xb") as raw,
+        open(archive, "xb", opener=_for_owner) as raw,
         gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
@@ -35,6 +36,10 @@ def pack(archive: Path) -> Mapping[str, JSON]:
             _add(tar, path, name)
             digest.update(name.encode() + b"\0" + path.read_bytes())
     return {"origin": origin, "content_sha256": digest.hexdigest()}
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _root() -> tuple[Path, str]:
