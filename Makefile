@@ -39,7 +39,7 @@ docs: $(VENV)/.dev  ## write the command reference again
 lock: $(VENV)/.dev  ## resolve the Python packages again
 	$(VENV)/bin/python -m pip install -q uv
 	$(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml build-requirements.in -o requirements.lock
-	$(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml build-requirements.in -o requirements-dev.lock
+	$(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev --extra cluster --extra exchange pyproject.toml build-requirements.in -o requirements-dev.lock
 
 clean:  ## remove what was set up; cases, profiles and reports stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
