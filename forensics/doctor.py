@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -56,8 +57,8 @@ def _program(needed: tools.Needed) -> Check:
     if path is None:
         remedy = f"apt-get install {needed.package}"
         return Check(needed.program, works=False, found="not installed", purpose=needed.purpose, remedy=remedy)
-    version = tools.tool(needed.program).version
-    found = f"{path}: {version}" if version else str(path)
+    number = re.search(r"\d+(\.\d+)+", tools.tool(needed.program).version)
+    found = f"{number[0]}, {path}" if number else str(path)
     return Check(needed.program, works=True, found=found, purpose=needed.purpose)
 
 
@@ -69,10 +70,8 @@ def _machine(root: Path) -> Iterator[Check]:
     amount = f"{memory / (1 << 30):.1f} GiB, {os.cpu_count() or 1} processors"
     yield Check("memory", memory >= _MEMORY or None, amount, "analyse images", "4 GiB at least")
     kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
-    found = (
-        "/dev/kvm can be used" if kvm else "no /dev/kvm: the practice target is emulated, which is slower and enough"
-    )
-    yield Check("KVM", works=True if kvm else None, found=found, purpose="run the practice target faster")
+    found = "/dev/kvm is there, not tried: lab up --accel kvm" if kvm else "no /dev/kvm: emulated, slower and enough"
+    yield Check("KVM", works=None, found=found, purpose="run the practice target faster")
     agent = os.environ.get("SSH_AUTH_SOCK", "")
     yield Check(
         "SSH agent", bool(agent) or None, agent or "none runs: keys are read from files", "sign in with its keys"

@@ -31,6 +31,10 @@ LINE_EVERY = 10.0
 """Seconds between two lines about the same work where there is no terminal."""
 
 
+_WIDTH_OF_A_PIPE = 4000
+"""Columns; no cell is folded that `text.show` lets through."""
+
+
 class TerminalProgress:
     """Bars with rate and time left on a terminal; a line every ten seconds elsewhere. Written to standard error."""
 
@@ -91,8 +95,13 @@ def _how_far(done: int, total: int | None, unit: str, took: float) -> str:
 
 
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """Print a table to standard output; the words of `empty` when it has no rows."""
+    """Print a table to standard output; the words of `empty` when it has no rows.
+
+    On a terminal cells fold to its width; elsewhere each row is one line, for those who search it.
+    """
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH_OF_A_PIPE)
     if not rows:
         console.print(escape(empty))
         return

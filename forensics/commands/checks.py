@@ -34,7 +34,9 @@ def doctor(*, root: Root = HERE, as_json: AsJson = False) -> None:
         ]
         terminal.document(rows)
     else:
-        shown = [(one.subject, WORKS[one.works], one.found, one.purpose, one.remedy) for one in checks]
+        shown = [
+            (one.subject, WORKS[one.works], one.found, one.purpose, "" if one.works else one.remedy) for one in checks
+        ]
         terminal.grid("", ("what", "works", "found", "for", "to do"), shown, empty="Nothing was looked at.")
     raise typer.Exit(0 if workstation.healthy(checks) else 1)
 
