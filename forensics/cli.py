@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from forensics import __version__, terminal
-from forensics.commands import blockio, cases, checks, chronology, deeds, demonstration, importing, run, seals
+from forensics.commands import blockio, cases, checks, chronology, deeds, demonstration, importing, profiles, run, seals
 from forensics.errors import ForensicsError, StageFailed, UsageError
 from forensics.lab import cli as lab
 
@@ -45,6 +45,7 @@ for group in (checks.app, cases.app, deeds.app, seals.app, run.app, chronology.a
     app.add_typer(group)
 app.add_typer(checks.symbols, name="symbols")
 app.add_typer(blockio.app, name="blockio")
+app.add_typer(profiles.app, name="profiles")
 lab.app.command("demo")(demonstration.command)
 app.add_typer(lab.app, name="lab")
 

@@ -25,7 +25,7 @@ from forensics.stages.prove import prove
 from forensics.stages.report import ReportSettings, report
 from forensics.stages.seal import seal
 from forensics.stages.survey import survey
-from forensics.stages.symbols import make_symbols
+from forensics.stages.symbols import SymbolSettings, make_symbols
 
 ORDER = (survey, build, make_symbols, acquire, prove, collect, seal, analyse, interpret, report)
 STAGES = tuple(stage.name for stage in ORDER)
@@ -141,7 +141,7 @@ class _Course:
         sources = BuildSettings(profiles, order.headers, order.lime_source, order.package_source)
         module = run.step(build, facts, sources)
         self._passed(build.name)
-        table = run.step(make_symbols, facts)
+        table = run.step(make_symbols, facts, SymbolSettings(profiles))
         self._passed(make_symbols.name)
         image = run.step(acquire, asked, facts, module, order.acquisition)
         self._passed(acquire.name)

@@ -200,6 +200,9 @@ class Facts:
     tools: Mapping[str, str]  # program -> absolute path on the target
     root_device: str  # kernel name of the disk under /, e.g. vda; "" unknown
     preflight: tuple[Preflight, ...]
+    build_id: str = ""  # of the running kernel, hex; "" unknown
+    vmcoreinfo: bytes = b""  # as /proc/kcore's notes have it
+    places: Mapping[str, int] = field(default_factory=dict)  # physical address of "linux_banner" and "vmcoreinfo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "forensics"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"model"},
-    {"text", "tables", "records", "progress", "hashing", "tools", "clock"},
+    {"text", "tables", "records", "progress", "hashing", "tools", "clock", "unpacking"},
     {"events", "provenance", "ledger", "seals", "signing", "stamping", "host", "stage"},
     {
         "casefile",
@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
         "isf",
         "oom",
         "plan",
+        "profiles",
         "rendering",
         "timeline",
         "views",

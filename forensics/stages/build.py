@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forensics.errors import ForensicsError
-from forensics.lime import apt, compiling, kmod, profiles, trees
+from forensics.lime import apt, compiling, kmod, trees
 from forensics.lime import headers as kernel_headers
 from forensics.lime.apt import AptSource
 from forensics.lime.compiling import Compiled, LimeSource
 from forensics.lime.headers import Headers
 from forensics.lime.packages import FolderSource, Package, PackageSource, PackageUnavailable
-from forensics.lime.profiles import KeptModule
 from forensics.lime.room import Room, confined
 from forensics.lime.trees import Wanted
 from forensics.model import JSON, Draft, Facts, LimeModule, NotBuilt, Outcome, Result, Role
+from forensics.profiles import keeping
+from forensics.profiles.keeping import KeptModule
+from forensics.profiles.record import Kernel
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "lime"
@@ -83,7 +85,7 @@ def build(desk: Desk, facts: Facts, settings: BuildSettings) -> Iterator[Draft |
             _refuse_mismatch(module, facts)
             kept = desk.work / "lime.ko"
             shutil.copyfile(made.path, kept)
-            profiles.keep(settings.profiles, facts, replace(made, path=kept), module.vermagic)
+            _keep(settings.profiles, facts, replace(made, path=kept), module.vermagic, log)
         except (ForensicsError, ValueError, OSError) as error:
             made, reason = None, str(error)
             log.say(f"NOT BUILT: {reason}")
@@ -93,11 +95,19 @@ def build(desk: Desk, facts: Facts, settings: BuildSettings) -> Iterator[Draft |
     yield Result(ITEM, Outcome.DONE if made else Outcome.FAILED, reason)
 
 
+def _keep(profiles: Path, facts: Facts, made: KeptModule, vermagic: str, log: _Log) -> None:
+    """Keep a module for the next case; where that cannot be, this case has it all the same."""
+    try:
+        keeping.keep(profiles, Kernel.of(facts), made, vermagic)
+    except (ForensicsError, OSError) as problem:
+        log.say(f"not kept for other cases: {problem}")
+
+
 def _make(desk: Desk, facts: Facts, settings: BuildSettings, log: _Log, work: Path) -> KeptModule:
     """Take the module from the profile, or compile it. What the analyst names is taken before what was kept."""
     log.say(f"target: {facts.release} ({facts.version}), {facts.machine}")
     if not (settings.headers or settings.lime_source):
-        kept = profiles.find(settings.profiles, facts)
+        kept = keeping.find(settings.profiles, facts)
         if isinstance(kept, KeptModule):
             log.say(f"taken from the kernel profile {kept.path}; it was made from:")
             log.lines += [f"  {line}" for line in kept.origin]

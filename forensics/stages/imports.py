@@ -133,7 +133,7 @@ def _readable(desk: Desk, taken: _Import, image: Path, converted: Converted, rol
         info.write_bytes(converted.vmcoreinfo)
         yield Draft(info, Role.DERIVED, "vmcoreinfo", "VMCOREINFO of the image", "vmcoreinfo.txt", ITEM)
     path = desk.work / "facts.json"
-    path.write_bytes(banners.facts(said, taken.ram))
+    path.write_bytes(banners.facts(said, taken.ram, converted.vmcoreinfo))
     yield Draft(path, Role.DERIVED, "facts", "What the image says of its machine", "facts.json", ITEM)
     yield _record(desk, taken, converted)
     lacking = "; ".join(part for part in (taken.disagreement, reasons, converted.left_out) if part)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics.lime import profiles
 from forensics.model import Draft, Facts, NoSymbols, Outcome, Result, Role, SymbolTable
+from forensics.profiles import keeping
 from forensics.stage import Desk, Entered, stage
 from forensics.text import show
 from forensics.volatility import tablefile
@@ -43,7 +43,7 @@ def symbols(desk: Desk, facts: Facts, settings: TableSettings) -> Iterator[Draft
         return
     wanted = show(banner.strip(), 200)
     if settings.given is None:
-        found = profiles.find_table(settings.profiles, banner)
+        found = keeping.find_table(settings.profiles, banner, facts.build_id)
         if isinstance(found, str):
             why = f"{found}; the image's kernel is: {wanted}; give its table: --symbols FILE"
             yield Result(ITEM, Outcome.ABSENT, why)

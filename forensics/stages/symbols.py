@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from forensics import isf
-from forensics.errors import SymbolsError
+from forensics.errors import ForensicsError, SymbolsError
 from forensics.isf import PHYSICAL_START
 from forensics.model import Draft, Exhibit, Facts, NoSymbols, Outcome, Result, Role, SymbolTable
+from forensics.profiles import keeping
+from forensics.profiles.keeping import KeptTable
+from forensics.profiles.record import Kernel
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "symbols"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSettings:
+    """Where tables are kept for the next case."""
+
+    profiles: Path
 
 
 def load_table(entered: Entered) -> SymbolTable | NoSymbols:
@@ -24,16 +37,33 @@ def load_table(entered: Entered) -> SymbolTable | NoSymbols:
 
 
 @stage(gives=load_table)
-def make_symbols(desk: Desk, facts: Facts) -> Iterator[Draft | Result]:
+def make_symbols(desk: Desk, facts: Facts, settings: SymbolSettings) -> Iterator[Draft | Result]:
     """Make a symbol table for exactly the target's kernel."""
     missing = _missing(facts)
     if missing or facts.btf is None or facts.kallsyms is None:
-        yield Result(ITEM, Outcome.ABSENT, missing)
+        yield from _kept(desk, facts, settings.profiles, Result(ITEM, Outcome.ABSENT, missing))
         return
     try:
-        yield from _make(desk, facts, facts.btf, facts.kallsyms)
+        yield from _make(desk, facts, facts.btf, facts.kallsyms, settings.profiles)
     except SymbolsError as error:
-        yield Result(ITEM, Outcome.FAILED, str(error))
+        yield from _kept(desk, facts, settings.profiles, Result(ITEM, Outcome.FAILED, str(error)))
+
+
+def _kept(desk: Desk, facts: Facts, profiles: Path, otherwise: Result) -> Iterator[Draft | Result]:
+    """Take the table that an earlier case left for exactly this kernel, where the target gives too little."""
+    if facts.machine != "x86_64" or not facts.build_id:
+        yield otherwise
+        return
+    found = keeping.find_table(profiles, facts.proc_version, facts.build_id)
+    if not isinstance(found, KeptTable):
+        yield replace(otherwise, reason=f"{otherwise.reason}; {found}")
+        return
+    copy = desk.work / found.path.name
+    shutil.copyfile(found.path, copy)
+    origin = "; ".join(found.origin)[:500]
+    title = f"Symbol table of {facts.release}, kept by an earlier case"
+    yield Draft(copy, Role.INSTRUMENT, "symbol-table", title, item=ITEM, facts={"origin": origin})
+    yield Result(ITEM, Outcome.DONE, facts={"kept": origin})
 
 
 def _missing(facts: Facts) -> str:
@@ -46,7 +76,7 @@ def _missing(facts: Facts) -> str:
     return ""
 
 
-def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit) -> Iterator[Draft | Result]:
+def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit, profiles: Path) -> Iterator[Draft | Result]:
     version, table, noted = (desk.work / name for name in ("proc-version", "symbols.json", "symbol-notes.json"))
     version.write_bytes(facts.proc_version)
     offset, start = facts.kernel_offset, _physical_start(facts)
@@ -56,6 +86,7 @@ def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit) -> Iterator
         )
     finally:
         version.unlink()
+    _keep(desk, facts, (btf, kallsyms), profiles)
     noted.write_text(json.dumps(notes.json(), indent=1) + "\n", encoding="ascii")
     counts = {"user_types": notes.user_types, "enums": notes.enums, "symbols": notes.symbols, "slide": notes.slide}
     yield Draft(
@@ -67,6 +98,16 @@ def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit) -> Iterator
         item=ITEM, sources=(btf, kallsyms),
     )  # fmt: skip
     yield Result(ITEM, Outcome.DONE, facts=counts)
+
+
+def _keep(desk: Desk, facts: Facts, sources: tuple[Exhibit, ...], profiles: Path) -> None:
+    """Keep the table for images of the same kernel; where that cannot be, this case has it all the same."""
+    case = str(desk.case_facts.get("number", ""))
+    origin = tuple(f"{one.kind} {one.digest} of target {desk.target}, case {case}" for one in sources)
+    try:
+        keeping.keep_table(profiles, Kernel.of(facts), KeptTable(desk.work / "symbols.json", origin))
+    except (ForensicsError, OSError) as problem:
+        desk.progress.say(f"the symbol table is not kept for other cases: {problem}")
 
 
 def _physical_start(facts: Facts) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from forensics import text
 from forensics.errors import CaseError
+from forensics.kcore import headers
 from forensics.model import ClockOffset, Exhibit, Facts
 from forensics.stage import Entered
-from forensics.survey import kernel_state, procfs
+from forensics.survey import kernel_identity, kernel_state, procfs
 from forensics.survey.preflight import Surroundings, check
 from forensics.survey.questions import KERNEL, SMALL_FILES, SYSTEM_FOLDERS
 from forensics.survey.transcript import Answer
@@ -130,6 +131,11 @@ def _kernel(told: _Answers, known: Facts) -> Facts:
         secure_boot=kernel_state.secure_boot(told.last("secure boot")),
         five_level_paging=kernel_state.five_levels(notes, cpuinfo, known.cmdline, known.config),
         clock=clock or known.clock,
+        build_id=kernel_identity.build_id(told.stdout("kernel notes"), notes),
+        vmcoreinfo=headers.read(notes).vmcoreinfo,
+        places=kernel_identity.places(
+            told.stdout("kallsyms"), notes, told.stdout("iomem"), told.small.get("/sys/kernel/vmcoreinfo", b"")
+        ),
     )
 
 
@@ -183,6 +189,8 @@ def _unknown(told: _Answers, known: Facts) -> dict[str, str]:
         "clock": (not known.clock.measured, _why(told, "clock") or "date gave no time"),
         "processes": (not known.processes, _why(told, "process stat") or "no line could be read"),
         "root_device": (not known.root_device, "no single disk is known to be under /"),
+        "build_id": (not known.build_id, _why(told, "kernel notes") or "neither its notes nor VMCOREINFO have one"),
+        "vmcoreinfo": (not known.vmcoreinfo, _why(told, "kcore notes") or "the notes of /proc/kcore have none"),
         "symbol_versions": (True, "a running kernel does not give the CRCs of its symbols"),
     }
     return {name: why for name, (missing, why) in empty.items() if missing}
@@ -196,9 +204,18 @@ def _why(told: _Answers, name: str) -> str:
 def _model() -> type[BaseModel]:
     """Make the JSON form of Facts from Facts itself: every field but those that are exhibits."""
     told = {name: kind for name, kind in get_type_hints(Facts).items() if name not in ("exhibits", *_EXHIBITS)}
-    definitions: dict[str, Any] = {name: (kind, ...) for name, kind in told.items()}
+    definitions: dict[str, Any] = {
+        one.name: (told[one.name], _default(one)) for one in fields(Facts) if one.name in told
+    }
     strict = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings", extra="forbid")
     return create_model("FactsOnDisk", __config__=strict, **definitions)
+
+
+def _default(one: Field[Any]) -> Any:
+    """Give what a fact is that facts of an earlier version of this program do not have; `...` when they have it."""
+    if one.default is not MISSING:
+        return one.default
+    return ... if one.default_factory is MISSING else one.default_factory()
 
 
 _ON_DISK = _model()

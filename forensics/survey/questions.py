@@ -68,6 +68,7 @@ SMALL_FILES = (
     "/etc/timezone",
     "/sys/kernel/security/lockdown",
     "/sys/kernel/kexec_crash_loaded",
+    "/sys/kernel/vmcoreinfo",
     "/sys/module/module/parameters/sig_enforce",
     "/sys/class/dmi/id/sys_vendor",
     "/sys/class/dmi/id/product_name",
@@ -134,6 +135,7 @@ FIRST = (
         "secure boot",
         _each("/sys/firmware/efi", "-maxdepth", "2", "-name", _SECURE_BOOT, run=("od", "-An", "-v", "-tu1")),
     ),
+    Question("kernel notes", ("cat", "/sys/kernel/notes"), root=False),
     Question("kcore notes", ("dd", "if=/proc/kcore", f"bs={VMCOREINFO_REACH}", "count=1", "status=none")),
     Question("network cards", _each("-L", "/sys/class/net", "-maxdepth", "2", "-name", "address", run=(*_GREP, ""))),
     Question(

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from forensics.lime import kmod
-from tests.sshd import skip
+from tests.kernel_module import make_module
 
 RELEASE = "6.1.0-99-test-amd64"
-VERMAGIC = f"{RELEASE} SMP preempt mod_unload modversions "
-SOURCE = """
-#define SECTION(name) __attribute__((section(name), used))
-SECTION(".modinfo") static const char a[] = "vermagic=%s";
-SECTION(".modinfo") static const char b[] = "name=lime";
-SECTION(".modinfo") static const char c[] = "parmtype=timeout:long";
-struct version { unsigned long crc; char name[56]; };
-SECTION("__versions") static const struct version v[] = {{0x11223344, "printk"}, {0xcafebabe, "filp_open"}};
-SECTION(".gnu.linkonce.this_module") static char module[64];
-"""
 
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An object file with the sections that the kernel looks at, made by the compiler."""
-    if not shutil.which("gcc"):
-        skip("gcc is missing: install build-essential")
-    folder = tmp_path_factory.mktemp("module")
-    (folder / "m.c").write_text(SOURCE % VERMAGIC)
-    subprocess.run(["gcc", "-c", "-o", str(folder / "m.ko"), str(folder / "m.c")], check=True)
-    return folder / "m.ko"
+    return make_module(tmp_path_factory.mktemp("module"), RELEASE)
 
 
 def differences(path: Path, release: str = RELEASE, machine: str = "x86_64", **versions: int) -> tuple[str, ...]:

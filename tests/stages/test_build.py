@@ -6,11 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from forensics.lime import headers, profiles
+from forensics.lime import headers
 from forensics.lime.packages import FolderSource
-from forensics.lime.profiles import KeptModule
 from forensics.model import LimeModule, NotBuilt
 from forensics.stages.build import BuildSettings, build
 from tests.known import RELEASE, desk, entered, facts
@@ -129,27 +126,3 @@ def test_a_package_that_lacks_what_it_needs_is_told(tmp_path: Path) -> None:
     found = built(tmp_path, package_source=str(folder))
     assert isinstance(found, NotBuilt)
     assert "linux-headers-6.1.0-99-common is not there" in found.reason
-
-
-def test_a_profile_is_used_only_as_it_was_recorded(tmp_path: Path) -> None:
-    module = tmp_path / "lime.ko"
-    module.write_bytes(b"a module")
-    profiles.keep(tmp_path, facts(), KeptModule(module, "1.12.0", ("headers: a test",)), RELEASE)
-    kept = profiles.find(tmp_path, facts())
-    assert isinstance(kept, KeptModule)
-    assert (kept.lime_version, kept.origin) == ("1.12.0", ("headers: a test",))
-    rebuilt = profiles.find(tmp_path, facts(version="#2 SMP"))
-    assert isinstance(rebuilt, str)
-    assert "#2 SMP" in rebuilt
-    (tmp_path / RELEASE / "lime.ko").write_bytes(b"b module")
-    changed = profiles.find(tmp_path, facts())
-    assert isinstance(changed, str)
-    assert "it is not used" in changed
-
-
-@pytest.mark.parametrize("release", ["../../etc", "", ".hidden", "a/b", "x" * 300])
-def test_a_release_that_is_no_name_makes_no_folder(tmp_path: Path, release: str) -> None:
-    module = tmp_path / "lime.ko"
-    module.write_bytes(b"a module")
-    profiles.keep(tmp_path / "profiles", facts(release=release), KeptModule(module, "1", ()), release)
-    assert not (tmp_path / "profiles").exists()

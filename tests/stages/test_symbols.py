@@ -23,7 +23,7 @@ from forensics.model import (
 )
 from forensics.progress import Silent
 from forensics.stage import Desk, Entered
-from forensics.stages.symbols import load_table, make_symbols
+from forensics.stages.symbols import SymbolSettings, load_table, make_symbols
 from tests.isf.blobs import VERSION, listing, small
 
 SHA = Digest("sha256", "0" * 64)
@@ -83,7 +83,7 @@ def facts() -> Facts:
 
 
 def work(desk: Desk, facts: Facts) -> tuple[list[Draft], Result]:
-    given = list(make_symbols.work(desk, facts))
+    given = list(make_symbols.work(desk, facts, SymbolSettings(desk.case_folder / "profiles")))
     assert isinstance(given[-1], Result)
     return [one for one in given if isinstance(one, Draft)], given[-1]
 
@@ -138,3 +138,18 @@ def test_the_product_is_the_table_or_the_reason(tmp_path: Path) -> None:
     assert load_table(Entered((table,), (), tmp_path)) == SymbolTable((table,), table)
     failed = Result("symbols", Outcome.FAILED, "kallsyms has no init_task")
     assert load_table(Entered((), (failed,), tmp_path)) == NoSymbols((), "kallsyms has no init_task")
+
+
+def test_a_table_is_kept_and_serves_where_the_kernel_gives_too_little(desk: Desk, facts: Facts) -> None:
+    known = replace(facts, build_id="ab" * 20)
+    drafts, _ = work(desk, known)
+    made = drafts[0].path.read_bytes()
+    for draft in drafts:
+        draft.path.unlink()
+    (again,), result = work(desk, replace(known, btf=None))
+    assert (again.kind, again.path.read_bytes(), result.outcome) == ("symbol-table", made, Outcome.DONE)
+    assert "web01" in str(result.facts["kept"])
+    again.path.unlink()
+    none, other = work(desk, replace(known, btf=None, build_id="cd" * 20))
+    assert (none, other.outcome) == ([], Outcome.ABSENT)
+    assert "build id" in other.reason

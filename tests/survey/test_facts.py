@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from forensics.errors import CaseError
 from forensics.host import Completed
 from forensics.model import Digest, Exhibit, Facts, MemoryRange
 from forensics.stage import Entered
-from forensics.survey import facts, kernel_state, preflight, transcript
+from forensics.survey import facts, kernel_identity, kernel_state, preflight, transcript
 from forensics.survey.transcript import Answer
 
 CAPTURED = Path(__file__).parent / "bookworm"
@@ -56,6 +57,31 @@ def test_both_ways_to_the_slide_agree(answers: tuple[Answer, ...], known: Facts)
     assert known.kernel_offset == by_symbols
     assert known.kernel_offset is not None
     assert known.kernel_offset % (2 << 20) == 0
+
+
+def test_the_kernel_is_known_by_its_build_id_and_its_banner_by_its_place(
+    answers: tuple[Answer, ...], known: Facts
+) -> None:
+    assert f"BUILD-ID={known.build_id}\n".encode() in known.vmcoreinfo
+    assert len(known.build_id) == 40
+    said = {answer.name: answer.said.stdout for answer in answers}
+    by_iomem = kernel_identity.places(said["kallsyms"], b"", said["iomem"], b"0x10cc000 1024\n")
+    assert by_iomem == {"linux_banner": known.places["linux_banner"], "vmcoreinfo": 0x10CC000}
+
+
+def test_a_build_id_is_read_of_the_kernels_notes() -> None:
+    notes = struct.pack("<III", 4, 4, 1) + b"GNU\0ABCD" + struct.pack("<III", 4, 20, 3) + b"GNU\0" + bytes(range(20))
+    assert kernel_identity.build_id(notes, b"") == bytes(range(20)).hex()
+    assert kernel_identity.build_id(notes[:-1], b"") == ""
+    assert kernel_identity.build_id(b"\xff" * 64, b"BUILD-ID=0123456789abcdef\n") == "0123456789abcdef"
+
+
+def test_facts_of_an_earlier_version_are_read_still(answers: tuple[Answer, ...]) -> None:
+    told = json.loads(facts.to_json(facts.derive(answers)))
+    for name in ("build_id", "vmcoreinfo", "places"):
+        del told["facts"][name]
+    read = facts.from_json(json.dumps(told).encode(), Entered((), (), Path()))
+    assert (read.build_id, read.vmcoreinfo, read.places) == ("", b"", {})
 
 
 def test_what_is_not_known_has_its_reason(answers: tuple[Answer, ...]) -> None:
