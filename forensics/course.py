@@ -17,7 +17,7 @@ from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
 from forensics.ssh import Secrets, connect
 from forensics.stages.acquire import AcquireSettings, acquire
-from forensics.stages.analyse import AnalyseSettings, analyse
+from forensics.stages.analyse import analyse, settings_of
 from forensics.stages.build import BuildSettings, build
 from forensics.stages.collect import collect
 from forensics.stages.interpret import InterpretSettings, interpret
@@ -154,7 +154,7 @@ class _Course:
         run.step(seal, image, proof, live)
         sealing.attest_last(run.case, self._progress)
         self._passed(seal.name)
-        analysis = run.step(analyse, image, table, proof, _analysis(order.plan))
+        analysis = run.step(analyse, image, table, proof, settings_of(order.plan))
         self._passed(analyse.name)
         run.step(interpret, facts, live, analysis, proof, InterpretSettings())
         self._passed(interpret.name)
@@ -222,10 +222,6 @@ def clear(host: Host, recorder: LedgerRecorder, progress: Progress) -> None:
             progress.say(f"left on the target: {change.kind} {change.subject}: {said}")
     except ForensicsError as problem:
         progress.say(f"what was left on the target could not be looked for: {problem}")
-
-
-def _analysis(plan: Plan) -> AnalyseSettings:
-    return AnalyseSettings(plugins=plan.plugins) if plan.plugins else AnalyseSettings()
 
 
 def last_deed(case: Case) -> int:

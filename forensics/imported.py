@@ -15,7 +15,7 @@ from forensics.plan import Plan
 from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
 from forensics.stage import Entered
-from forensics.stages.analyse import AnalyseSettings, analyse
+from forensics.stages.analyse import analyse, settings_of
 from forensics.stages.imports import ImportSettings, make_import
 from forensics.stages.interpret import InterpretSettings, interpret
 from forensics.stages.judge import prove
@@ -96,8 +96,7 @@ def _stages(
     sealing.attest_last(run.case, progress)
     if order.until == seal.name:
         return (), proof.verdict, True
-    plugins = AnalyseSettings(plugins=order.plan.plugins) if order.plan.plugins else AnalyseSettings()
-    analysis = run.step(analyse, image, table, proof, plugins)
+    analysis = run.step(analyse, image, table, proof, settings_of(order.plan))
     if order.until == analyse.name:
         return (), proof.verdict, True
     run.step(interpret, facts, live, analysis, proof, InterpretSettings())

@@ -10,6 +10,7 @@ collectors:
   - lynis
 plugins:
   - linux.pslist.PsList
+yara: rules                   # a folder beside this file
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Plan(BaseModel):
     engine: str = "auto"
     collectors: tuple[Step, ...] = ()
     plugins: tuple[str, ...] = ()
+    yara: str = ""  # a folder of YARA rules; one that is not absolute stands beside the plan's own file
 
     @model_validator(mode="after")
     def _check(self) -> Plan:
@@ -92,6 +94,10 @@ class Plan(BaseModel):
                 )
             last, before = max((known[name].volatility, name) for name in names)
         return self
+
+    def with_yara(self, folder: Path) -> Plan:
+        """Give the same plan with the YARA rules of this folder."""
+        return self.model_copy(update={"yara": str(folder.absolute())})
 
     @property
     def collection(self) -> CollectSettings:
@@ -149,7 +155,8 @@ def load(name: str) -> Plan:
         raise UsageError(
             "there is no such plan", where=show(name), remedy=f"give one of {', '.join(names())}, or a YAML file"
         )
-    return read(path.read_text(encoding="utf-8"), str(path))
+    plan = read(path.read_text(encoding="utf-8"), str(path))
+    return plan.with_yara(path.absolute().parent / plan.yara) if plan.yara else plan
 
 
 def names() -> tuple[str, ...]:

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "forensics"
 
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"model"},
-    {"text", "tables", "records", "progress", "hashing", "tools", "clock", "unpacking"},
+    {"attack", "model"},
+    {"text", "tables", "records", "progress", "hashing", "tools", "clock", "unpacking", "yararules"},
     {"events", "provenance", "ledger", "seals", "signing", "stamping", "host", "stage"},
     {
         "casefile",

@@ -102,9 +102,9 @@ def test_a_decision_has_its_title_and_the_options_not_taken(page: Path) -> None:
     assert options.count("\n- ") >= 2
 
 
-def test_every_decision_is_listed_and_numbered_without_gaps() -> None:
+def test_every_decision_is_listed_and_no_number_is_used_twice() -> None:
     listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
-    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    assert len({int(page.name[:4]) for page in DECISIONS}) == len(DECISIONS)
     assert [page.name for page in DECISIONS if page.name not in listed] == []
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from forensics import course, imported, plan, targets, terminal
+from forensics import course, imported, plan, targets, terminal, yararules
 from forensics.casefile import Case
 from forensics.commands import several
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
@@ -78,6 +78,10 @@ def run(
     symbols: Annotated[
         Path | None, typer.Option(help="The symbol table of an imported image.", exists=True, dir_okay=False)
     ] = None,
+    yara: Annotated[
+        Path | None,
+        typer.Option(help="A folder of YARA rules for the memory of processes.", exists=True, file_okay=False),
+    ] = None,
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -88,6 +92,9 @@ def run(
     """
     signal.signal(signal.SIGTERM, stop)
     chosen = plan.load(plan_name)
+    chosen = chosen.with_yara(yara) if yara else chosen
+    if chosen.yara:
+        yararules.read(Path(chosen.yara))  # what does not compile is said before anything is done
     asked = [*(several.Asked(target=one) for one in target or ()), *(several.load(listed) if listed else ())]
     if not asked and (labels := imported.labels(Case.load(root, number))):
         _run_imported(Case.load(root, number), labels, imported.Order(root, chosen, until, symbols), as_json=as_json)

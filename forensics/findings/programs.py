@@ -80,7 +80,6 @@ def temporary(evidence: Evidence, context: Context) -> Iterator[Finding]:
                 statement=f"{one.named} runs {one.exe[:LONGEST]}, its arguments: {one.args[:LONGEST] or 'not known'}.",
                 exhibits=evidence.exhibits(*one.tables),
                 repeat=f"table {one.tables[0]}, pid {one.pid}; on the target: readlink /proc/{one.pid}/exe",
-                technique="T1036.005",
                 facts={"pid": one.pid, "process": one.comm, "path": one.exe[:LONGEST]},
             )
 

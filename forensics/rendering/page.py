@@ -14,6 +14,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from forensics import attack
 from forensics.rendering.blocks import Block, FactList, Figure, FindingList, Grid, Section, Words
 from forensics.text import show
 
@@ -52,6 +53,7 @@ def _environment() -> Environment:
     )
     environment.globals["kind"] = kind
     environment.globals["picture"] = picture
+    environment.globals["technique"] = attack.named
     return environment
 
 

@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+from forensics import yararules
+from forensics.errors import StageFailed
 from forensics.model import (
     Analysis,
     Draft,
@@ -20,12 +23,14 @@ from forensics.model import (
     Role,
     SymbolTable,
 )
+from forensics.plan import Plan
 from forensics.stage import Desk, Entered, stage
 from forensics.text import show
-from forensics.volatility import DEFAULT, Ended, Job, Opened, run
+from forensics.volatility import DEFAULT, YARA, Ended, Job, Opened, run
 from forensics.volatility.messages import Limits
 
 _FOR_SHARED_MACHINES = 4
+_RULES = "yara-rules"
 
 
 def _children() -> int:
@@ -41,6 +46,17 @@ class AnalyseSettings:
     memory: int = 2 << 30  # bytes, a plugin
     plugin_folders: tuple[str, ...] = ()  # absolute; the analyst's own plugins
     children: int = 0  # plugins at the same time; 0: one a processor, four at most
+    yara: str = ""  # absolute folder of YARA rules; "": none are asked for
+    yara_digest: str = ""  # of the rules that were read there (yararules)
+
+
+def settings_of(plan: Plan) -> AnalyseSettings:
+    """Give what a plan says of the analysis; UsageError when its YARA rules cannot be used."""
+    plugins = plan.plugins or DEFAULT
+    if not plan.yara:
+        return AnalyseSettings(plugins)
+    rules = yararules.read(Path(plan.yara).absolute())
+    return AnalyseSettings((*plugins, YARA), yara=str(rules.folder), yara_digest=rules.digest)
 
 
 def load_analysis(entered: Entered) -> Analysis:
@@ -68,8 +84,27 @@ def analyse(
         return
     assert isinstance(image, MemoryImage)  # noqa: S101 (told apart by _why_not)
     assert isinstance(table, SymbolTable)  # noqa: S101
+    if YARA in left and settings.yara:
+        yield _rules(desk, settings)
     if left:
         yield from _run(desk, image.image, table.table, left, settings)
+
+
+def _rules(desk: Desk, settings: AnalyseSettings) -> Draft:
+    """Put the rules where the plugin reads them, and on record as they stand there."""
+    rules = yararules.read(Path(settings.yara))
+    if rules.digest != settings.yara_digest:
+        raise StageFailed(
+            "the YARA rules were changed since the run began",
+            where=settings.yara,
+            remedy="run again with what they are",
+        )
+    rules.write(desk.work / _RULES)
+    kept = desk.work / f"{_RULES}.tar"
+    kept.write_bytes(rules.archive())
+    return Draft(
+        kept, Role.INSTRUMENT, "yara-rules", f"YARA rules, {len(rules.files)} files", item=YARA, facts=rules.told()
+    )
 
 
 def _why_not(image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols) -> str:
@@ -91,6 +126,7 @@ def _run(
         children=settings.children or _children(),
         limits=Limits(settings.seconds, settings.memory),
         plugin_folders=settings.plugin_folders,
+        arguments={YARA: {"rules": str((desk.work / _RULES).resolve())}} if settings.yara else {},
         sources=(image.number, table.number),
     )
     desk.progress.say(f"Volatility opens {image.number} with {table.number}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from forensics import findings, tables, views
+from forensics import attack, findings, tables, views
 from forensics.collectors import Output, Reading, collectors
 from forensics.model import (
     JSON,
@@ -170,7 +170,7 @@ def _findings(desk: Desk, facts: Facts, found: Mapping[str, Table], proof: Proof
     made = findings.find(found, context)
     not_run = findings.not_run(found)
     path = desk.work / "findings.json"
-    _write(path, [asdict(finding) for finding in made])
+    _write(path, [asdict(one) | {"technique_name": attack.NAMES.get(one.technique, "")} for one in made])
     counts: dict[str, JSON] = {"findings": len(made), "rules": len(findings.rules()), "not_run": dict(not_run)}
     yield Draft(path, Role.DERIVED, "findings", "Findings", name=path.name, item=FINDINGS, facts=counts)
     reason = "; ".join(f"{rule}: {why}" for rule, why in not_run.items())

@@ -4,13 +4,14 @@ What a stage uses is here, and imports nothing of Volatility, which freezes its 
 happens in a fresh process only (`forensics.volatility.worker`), never in one that holds connections to a target.
 """
 
-from forensics.volatility.catalogue import DEFAULT, Available, available
+from forensics.volatility.catalogue import DEFAULT, YARA, Available, available
 from forensics.volatility.listing import MemoryProcess, NoProcessList, ProcessList, processes
 from forensics.volatility.messages import Ended, Job, Opened, Unusable
 from forensics.volatility.session import run
 
 __all__ = [
     "DEFAULT",
+    "YARA",
     "Available",
     "Ended",
     "Job",

@@ -52,7 +52,11 @@ DEFAULT: tuple[str, ...] = (
 )
 """Run unless a plan says otherwise: what the findings and the report need, and what costs little beside."""
 
+YARA = "linux.forensics.yarascan.YaraScan"
+"""Runs where an analyst gives rules."""
+
 _LONGEST = (
+    YARA,
     "linux.pagecache.Files",
     "linux.malware.malfind.Malfind",
     "linux.psscan.PsScan",

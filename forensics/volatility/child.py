@@ -87,7 +87,7 @@ class _Run:
         }
 
     def _rows(self) -> None:
-        path = configure(self.image.context, self.kind, KERNEL)
+        path = configure(self.image.context, self.kind, KERNEL, self.job.arguments.get(self.item))
         missing = self.kind.unsatisfied(self.image.context, path)
         if missing:
             raise exceptions.UnsatisfiedException(missing)

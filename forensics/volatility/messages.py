@@ -33,6 +33,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     plugin_folders: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()  # exhibit numbers, for the heads of the tables
+    arguments: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)  # of plugins that need some, by item
 
     def encode(self) -> str:
         """Write it as one line."""

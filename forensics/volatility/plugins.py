@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +12,8 @@ import volatility3.plugins
 from volatility3 import framework
 from volatility3.framework import constants, contexts, deprecation, interfaces
 from volatility3.framework.configuration import requirements
+
+from forensics.model import JSON
 
 Plugin: TypeAlias = "type[Any]"
 
@@ -62,11 +64,11 @@ def purpose(kind: Plugin) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
-def why_not(name: str, kind: Plugin) -> str:
-    """Tell why a plugin does not run without more; "" when it does."""
-    if name in _ARGUMENTS:
+def why_not(name: str, kind: Plugin, given: Collection[str] = ()) -> str:
+    """Tell why a plugin does not run without more than the arguments `given`; "" when it does."""
+    if name in _ARGUMENTS and not given:
         return _ARGUMENTS[name]
-    needed = [one.name for one in kind.get_requirements() if _is_argument(one)]
+    needed = [one.name for one in kind.get_requirements() if _is_argument(one) and one.name not in given]
     return f"it needs an argument: {', '.join(needed)}" if needed else ""
 
 
@@ -75,12 +77,18 @@ def _is_argument(requirement: Any) -> bool:
     return simple and not requirement.optional and requirement.default is None
 
 
-def configure(context: contexts.Context, kind: Plugin, kernel: str) -> str:
-    """Write the plugin's configuration: the kernel that is open, and the default of every option; give its path."""
+def configure(context: contexts.Context, kind: Plugin, kernel: str, arguments: Mapping[str, JSON] | None = None) -> str:
+    """Write the plugin's configuration: the open kernel, what it is given, else the default of each option.
+
+    Gives the path of the configuration.
+    """
+    given = arguments or {}
     path: str = interfaces.configuration.path_join("plugins", kind.__name__)
     for requirement in kind.get_requirements():
         where = interfaces.configuration.path_join(path, requirement.name)
-        if isinstance(requirement, requirements.ModuleRequirement):
+        if requirement.name in given:
+            context.config[where] = given[requirement.name]
+        elif isinstance(requirement, requirements.ModuleRequirement):
             context.config[where] = kernel
         elif isinstance(requirement, requirements.TranslationLayerRequirement):
             context.config[where] = context.modules[kernel].layer_name

@@ -56,7 +56,11 @@ class Worker:
         waiting = []
         for item in by_length(self._job.plugins):
             name = find(item, classes)
-            why = why_not(name, classes[name]) if name else "there is no such plugin; forensics plugins lists them"
+            why = (
+                why_not(name, classes[name], self._job.arguments.get(item, ()))
+                if name
+                else "there is no such plugin; forensics plugins lists them"
+            )
             if why or name is None:
                 self._say(Ended(item, Outcome.NOT_RUN, why))
             else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from forensics import tables
+from forensics.errors import StageFailed
 from forensics.model import (
     Digest,
     Draft,
@@ -22,9 +24,11 @@ from forensics.model import (
     SymbolTable,
     Verdict,
 )
+from forensics.plan import Plan
 from forensics.progress import Silent
 from forensics.stage import Desk
-from forensics.stages.analyse import AnalyseSettings, analyse
+from forensics.stages.analyse import AnalyseSettings, analyse, settings_of
+from forensics.volatility import YARA
 from tests.volatility import tiny
 
 PSLIST, PSTREE = "linux.pslist.PsList", "linux.pstree.PsTree"
@@ -124,3 +128,43 @@ def test_an_unknown_plugin_is_not_run_and_the_others_are(desk: Desk, image: Memo
         one.item: one.outcome for one in done(desk, image, table, "linux.nothing", PSLIST) if isinstance(one, Result)
     }
     assert results == {"linux.nothing": Outcome.NOT_RUN, PSLIST: Outcome.DONE}
+
+
+RULE = "rule whatever { condition: filesize > 0 }"
+
+
+def yara_settings(place: Path, rule: str = RULE) -> AnalyseSettings:
+    place.mkdir(exist_ok=True)
+    (place / "a.yar").write_text(rule)
+    return settings_of(Plan(name="mine", plugins=(PSLIST,)).with_yara(place))
+
+
+def test_rules_are_on_record_as_an_instrument_before_they_are_used(
+    desk: Desk, image: MemoryImage, table: SymbolTable, tmp_path: Path
+) -> None:
+    settings = yara_settings(tmp_path / "rules")
+    assert settings.plugins == (PSLIST, YARA)
+    rules, *given = analyse.work(desk, image, table, PROVEN, settings)
+    assert isinstance(rules, Draft)
+    assert (rules.role, rules.kind, rules.item) == (Role.INSTRUMENT, "yara-rules", YARA)
+    with tarfile.open(rules.path) as archive:
+        held = archive.extractfile("a.yar")
+        assert held is not None
+        assert held.read() == RULE.encode()
+    assert list(rules.facts["digests"]) == ["a.yar"]  # type: ignore[arg-type]
+    ended = {one.item: one for one in given if isinstance(one, Result)}
+    assert (ended[YARA].outcome, ended[PSLIST].outcome) == (Outcome.EMPTY, Outcome.DONE), ended
+
+
+def test_rules_that_were_changed_meanwhile_are_refused(
+    desk: Desk, image: MemoryImage, table: SymbolTable, tmp_path: Path
+) -> None:
+    settings = yara_settings(tmp_path / "rules")
+    yara_settings(tmp_path / "rules", RULE.replace("whatever", "other"))
+    with pytest.raises(StageFailed, match="changed"):
+        list(analyse.work(desk, image, table, PROVEN, settings))
+
+
+def test_a_plan_without_rules_asks_for_no_scan() -> None:
+    assert settings_of(Plan(name="mine", plugins=(PSLIST,))) == AnalyseSettings((PSLIST,))
+    assert settings_of(Plan(name="mine")) == AnalyseSettings()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from forensics.model import JSON
 from forensics.volatility import Ended, Job, Opened, Unusable, run
 from forensics.volatility.messages import Limits
 from tests.volatility import tiny
@@ -63,7 +64,9 @@ def running(tmp_path: Path) -> Running:
         table = changed.pop("table", None) or tiny.table(tmp_path / "table.json")
         limits = Limits(**changed.pop("limits", {}))  # type: ignore[arg-type]
         folders = (str(tmp_path / "mine"),) if (tmp_path / "mine").exists() else ()
-        job = Job(str(image), str(table), str(tmp_path / "rows"), plugins, limits=limits, plugin_folders=folders)
+        given: dict[str, dict[str, JSON]] = changed.pop("arguments", {})  # type: ignore[assignment]
+        places = (str(image), str(table), str(tmp_path / "rows"))
+        job = Job(*places, plugins, limits=limits, plugin_folders=folders, arguments=given)
         return list(run(job))
 
     return work

@@ -13,7 +13,7 @@ import pytest
 
 from forensics import tables
 from forensics.model import Outcome
-from forensics.volatility import DEFAULT, Ended, available
+from forensics.volatility import DEFAULT, YARA, Ended, available
 from forensics.volatility.plugins import OURS
 from tests.volatility import tiny
 from tests.volatility.conftest import Running
@@ -28,9 +28,10 @@ NAMES = {
 
 def test_ours_are_listed_run_by_default_and_say_what_they_are_for() -> None:
     found = {one.name: one for one in available() if one.name.startswith("linux.forensics.")}
-    assert set(found) == NAMES
+    assert set(found) == NAMES | {YARA}
     assert set(DEFAULT) >= NAMES
-    assert all(one.purpose.endswith(".") and not one.why_not for one in found.values())
+    assert all(one.purpose.endswith(".") and not one.why_not for one in found.values() if one.name != YARA)
+    assert found[YARA].why_not == "it needs an argument: rules"
 
 
 def test_stock_volatility_finds_them_in_the_folder_that_a_finding_names() -> None:
@@ -43,7 +44,7 @@ def test_stock_volatility_finds_them_in_the_folder_that_a_finding_names() -> Non
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, str(OURS)], capture_output=True, text=True, check=True, cwd="/"
     )
-    assert set(done.stdout.split()) > NAMES | {"linux.pslist.PsList"}
+    assert set(done.stdout.split()) > NAMES | {YARA, "linux.pslist.PsList"}
 
 
 BASE = tiny.BASE
