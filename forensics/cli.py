@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from forensics import __version__, terminal
-from forensics.commands import blockio, cases, checks, chronology, deeds, demonstration, importing, profiles, run, seals
+from forensics.commands import (
+    blockio,
+    cases,
+    checks,
+    chronology,
+    deeds,
+    demonstration,
+    handover,
+    importing,
+    profiles,
+    run,
+    seals,
+)
 from forensics.errors import ForensicsError, StageFailed, UsageError
 from forensics.lab import cli as lab
 
@@ -41,7 +53,7 @@ def _main(
     """From a suspect Linux host to a report that anyone can check."""
 
 
-for group in (checks.app, cases.app, deeds.app, seals.app, run.app, chronology.app, importing.app):
+for group in (checks.app, cases.app, deeds.app, seals.app, handover.app, run.app, chronology.app, importing.app):
     app.add_typer(group)
 app.add_typer(checks.symbols, name="symbols")
 app.add_typer(blockio.app, name="blockio")

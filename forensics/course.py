@@ -234,10 +234,18 @@ def last_deed(case: Case) -> int:
 
 def render(case: Case, progress: Progress) -> tuple[Exhibit, ...]:
     """Render the report of a case again, as of its last entry."""
-    labels = dict.fromkeys(one.target for one in case.events() if one.target)
+    with locks.worker(case, _labels(case)[-1]):
+        return rendered(case, progress)
+
+
+def rendered(case: Case, progress: Progress) -> tuple[Exhibit, ...]:
+    """Render the report while the caller sees to it that nobody else works on the case, closed or not."""
+    runs = [Run(case, LedgerRecorder(case, label), progress) for label in _labels(case)]
+    return runs[-1].step(report, ReportSettings(last_deed(case))).exhibits
+
+
+def _labels(case: Case) -> list[str]:
+    labels = list(dict.fromkeys(one.target for one in case.events() if one.target))
     if not labels:
         raise ForensicsError("there is nothing to report", where=f"case {case.number}", remedy="forensics run it first")
-    label = list(labels)[-1]
-    with locks.worker(case, label):
-        run = Run(case, LedgerRecorder(case, label), progress)
-        return run.step(report, ReportSettings(last_deed(case))).exhibits
+    return labels

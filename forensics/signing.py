@@ -22,6 +22,7 @@ from forensics.errors import CaseError, UsageError
 NAMESPACE = "custody-seal@forensics"
 """A signature made for anything else is none of ours."""
 RECEIPT = "custody-receipt@forensics"
+BAG = "custody-bag@forensics"
 PATIENCE = 180.0
 """Seconds for a person to touch a hardware key or to answer an agent."""
 _AGENT = "agent:"
@@ -80,17 +81,20 @@ def refused(armoured: str, content: bytes, public: str, namespace: str = NAMESPA
     """Say why a signature by this key over these bytes is not taken; "" when it is good."""
     with tempfile.TemporaryDirectory(prefix="forensics-") as folder:
         allowed, signature = Path(folder) / "allowed", Path(folder) / "signature"
-        allowed.write_text(allow("signer", public), encoding="ascii")
+        allowed.write_text(allow("signer", public, namespace), encoding="ascii")
         signature.write_text(armoured, encoding="ascii", errors="replace")
         words = ["-Y", "verify", "-f", str(allowed), "-I", "signer", "-n", namespace, "-s", str(signature)]
         done = _keygen(words, content, ask=False)
     return _reason(done) if done.returncode else ""
 
 
-def allow(principal: str, public: str) -> str:
-    """Write a line of an allowed-signers file (ssh-keygen(1), ALLOWED SIGNERS), bound to our namespaces."""
+def allow(principal: str, public: str, *namespaces: str) -> str:
+    """Write a line of an allowed-signers file (ssh-keygen(1), ALLOWED SIGNERS), bound to our namespaces.
+
+    Without any named, they are those of a case's own file: seals and receipts.
+    """
     kind, key = public.split()[:2]
-    return f'{principal} namespaces="{NAMESPACE},{RECEIPT}" {kind} {key}\n'
+    return f'{principal} namespaces="{",".join(namespaces or (NAMESPACE, RECEIPT))}" {kind} {key}\n'
 
 
 def _from_file(path: Path) -> str:

@@ -12,6 +12,8 @@ import unicodedata
 LIMIT = 2000
 """Characters of one value that a reader is shown; one unbroken hostile word can hang a page layout."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -26,6 +28,11 @@ def show(value: str | bytes, limit: int = LIMIT) -> str:
     cut = len(words) - limit
     shown = "".join(_visible(character) for character in words[:limit])
     return f"{shown}… [{cut} more]" if cut > 0 else shown
+
+
+def harmless(text: str) -> str:
+    """Keep a spreadsheet from running a cell: one that it would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _visible(character: str) -> str:

@@ -19,7 +19,7 @@ from forensics.findings.presence import booted
 from forensics.findings.rule import number_of, text_of
 from forensics.model import ClockOffset, Facts, utc
 from forensics.tables import Absent, Cell, Column, Row, Table
-from forensics.text import show
+from forensics.text import harmless, show
 
 NAME = "timeline"
 _COLUMNS = (
@@ -32,8 +32,6 @@ _COLUMNS = (
     Column("exhibits"),
 )
 _NO_PID = Absent("no process is told")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
 _FILE_TIMES = {"ModificationTime": "modified", "ChangeTime": "inode changed", "AccessTime": "accessed"}
 
 
@@ -171,7 +169,7 @@ def export_csv(path: Path, table: Table, host: str) -> None:
             cells = _exported(row, host)
             if number == 0:
                 writer.writerow(cells)
-            writer.writerow([_harmless(show(str(value))) for value in cells.values()])
+            writer.writerow([harmless(show(str(value))) for value in cells.values()])
 
 
 def _exported(row: Row, host: str) -> dict[str, Any]:
@@ -186,7 +184,3 @@ def _exported(row: Row, host: str) -> dict[str, Any]:
         "source": told["source"],
         "exhibits": told["exhibits"],
     }
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

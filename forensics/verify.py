@@ -1,12 +1,14 @@
-"""Check a case: read-only, offline, standard library only, nothing of ours imported.
+"""Check a case, or a bag of one: read-only, offline, standard library only, nothing of ours imported.
 
-    python3 verify.py CASE-FOLDER [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--json]
+    python3 verify.py CASE-OR-BAG [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--json]
 
 1. The ledger: every line's own digest, its link to the line before, sequence, fields.
 2. The exhibits: each is a plain file, read-only, with recorded size and digest; `exhibits/` holds nothing else.
 3. The seals: each names an entry that is in the ledger, and exhibits as the ledger has them; each signature (checked by
    ssh-keygen) and each time stamp (checked by openssl) is the one on record, and good.
 4. Reports: the entry that each names is in the ledger. What was begun has an end.
+5. A bag (BagIt 1.0, RFC 8493): it holds what its manifests list, and nothing else; both algorithms agree; the case in
+   it is checked as above; what was left out is on record there; its reports are those of this ledger, at this length.
 
 Every problem is listed, not the first alone. Exit codes: 0 ok, 4 damaged, 5 incomplete, 6 cannot check.
 """
@@ -24,7 +26,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ FIRST = "sha256:" + "0" * 64
 SCHEMA = "forensics-custody-1"
 NAMESPACE = "custody-seal@forensics"
 RECEIPT = "custody-receipt@forensics"
+BAG = "custody-bag@forensics"
 SEAM = b',"digest":"'
 NAMES = re.findall(
     r"\w+",
@@ -56,7 +59,12 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PLACE = re.compile(r"exhibits/[EID]\d{4,}-[A-Za-z0-9._@+-]+")
 BESIDE = re.compile(r"\d{4,}(\.\d+)?\.(sig|tsr|pem)")
 PARTS = {"custody.jsonl", "exhibits", "seals", "work"}
-COMPARED = {"exhibit entered", "stage started", "accessed", "transferred", "disposed"}  # hash what they name first
+CASE_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+TAGS = {"bagit.txt", "bag-info.txt"} | {f"{part}manifest-sha{n}.txt" for part in ("", "tag") for n in (256, 512)}
+HANDED = "data/handoff.json"
+SIGNED = "manifest-sha256.txt"  # what a bag's signature is over
+COMPARED = {"exhibit entered", "stage started", "accessed", "transferred", "handed off", "disposed"}  # hash them first
 SILENT = {"command", "connected", "note", "host key accepted", "clock warning"}  # nothing later is held against them
 NOT_EXCLUDED = (
     "Nothing in this folder alone can exclude that entries were cut from the ledger's end, or that whoever holds the "
@@ -85,14 +93,16 @@ class Given:
     signers: Path | None = None  # an allowed-signers file
     roots: Path | None = None  # certificates of time stamp authorities, PEM
     since: str = ""  # exhibits with a check on record since then are not hashed again
-    withheld: frozenset[str] = frozenset()  # exhibits that a bag leaves out
+    bagged: bool = False  # the case stands in a bag: exhibits may be left out on record, and permissions be lost
+    hashed: dict[Path, str] = field(default_factory=dict)  # SHA-256 of files that were hashed just before
 
 
 @dataclass
 class Result:
     """What was looked at, and every problem; false when there is any."""
 
-    case: str
+    case: str  # name of the folder
+    kind: str = "case"
     entries: int = 0
     head: str = ""  # digest of the last whole entry
     last: str = ""  # its time
@@ -132,12 +142,17 @@ class Ledger:
 
 
 def verify(path: Path, head: str = "", given: Given | None = None) -> Result:
-    """Check a case folder; `head` is the digest of an entry, as kept elsewhere."""
+    """Check a case folder or a bag; `head` is the digest of an entry, as kept elsewhere."""
     given = given or Given(head)
-    return _verify_case(path, given, Result(_safe(path.resolve().name)))
+    path = path.resolve()
+    result = Result(_safe(path.name))
+    if any(os.path.lexists(path / name) for name in ("bagit.txt", "manifest-sha256.txt")):
+        return _verify_bag(path, given, result)  # 5
+    _verify_case(path, replace(given, bagged=(path.parent.parent / "bagit.txt").is_file()), result)
+    return result
 
 
-def _verify_case(folder: Path, given: Given, result: Result) -> Result:
+def _verify_case(folder: Path, given: Given, result: Result) -> Ledger:
     ledger = _read_ledger(folder / "custody.jsonl", result)  # 1
     if result.entries:
         _check_exhibits(folder, ledger, given, result)  # 2
@@ -147,7 +162,7 @@ def _verify_case(folder: Path, given: Given, result: Result) -> Result:
         _check_head(ledger, given.head, result)
         strangers = sorted(one for one in os.listdir(folder) if one not in PARTS)  # noqa: PTH208 - names alone
         result.notes += [f"not part of a case, and not checked: {_safe(one)}" for one in strangers]
-    return result
+    return ledger
 
 
 # 1. The ledger
@@ -282,12 +297,12 @@ def _check_exhibits(folder: Path, ledger: Ledger, given: Given, result: Result) 
             result.add(INCOMPLETE, f"exhibits/{name}", "its entry was cut short; the next run completes it")
         else:
             result.add(DAMAGED, f"exhibits/{name}", "nobody entered this file")
-    left = _disposed(folder, ledger, result) | _withheld(folder, ledger, given, result)
+    left = _disposed(folder, ledger, result) | (_withheld(folder, ledger, result) if given.bagged else set())
     left |= _checked_since(ledger, given.since, result)
     here = {number: entry for number, entry in ledger.entered.items() if number not in left}
     largest = sorted(here, key=lambda number: -int(here[number]["size"]))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # hashing lets go of the interpreter's lock
-        problems = pool.map(lambda one: _check_exhibit(folder, one, here[one]), largest)
+        problems = pool.map(lambda one: _check_exhibit(folder, one, here[one], given), largest)
         found = dict(zip(largest, problems, strict=True))
     result.problems += [one for number in here for one in found[number]]
     result.exhibits, result.size = len(here), sum(int(one["size"]) for one in here.values())
@@ -305,14 +320,24 @@ def _disposed(folder: Path, ledger: Ledger, result: Result) -> set[str]:
     return gone
 
 
-def _withheld(folder: Path, ledger: Ledger, given: Given, result: Result) -> set[str]:
+def _withheld(folder: Path, ledger: Ledger, result: Result) -> set[str]:
+    """Tell which exhibits the hand-off leaves out, as its entry says; one that is there is checked like any other."""
     gone = set()
-    for number in sorted(given.withheld & ledger.entered.keys()):
+    for number in sorted(_left_out(ledger) & ledger.entered.keys()):
         if not os.path.lexists(folder / ledger.entered[number]["path"]):
             gone.add(number)
             digest = ledger.entered[number]["digest"]
-            result.notes.append(f"{_safe(number)} is withheld from this bag and was not checked: {_safe(digest)}")
+            result.notes.append(
+                f"{_safe(number)} is left out of this bag on record, and was not checked: {_safe(digest)}"
+            )
     return gone
+
+
+def _left_out(ledger: Ledger) -> set[str]:
+    """Give what the last hand-off that was begun left out."""
+    begun = [one["details"] for one in ledger.events if (one["action"], one["outcome"]) == ("handed off", "started")]
+    named = begun[-1].get("withheld") if begun else None
+    return {str(one) for one in named} if isinstance(named, list) else set()
 
 
 def _checked_since(ledger: Ledger, since: str, result: Result) -> set[str]:
@@ -325,7 +350,7 @@ def _checked_since(ledger: Ledger, since: str, result: Result) -> set[str]:
     return fresh
 
 
-def _check_exhibit(folder: Path, number: str, entry: Event) -> list[Problem]:
+def _check_exhibit(folder: Path, number: str, entry: Event, given: Given) -> list[Problem]:
     here = Result(number)
     path = folder / entry["path"]
     where = f"{number}: {entry['path']}"
@@ -334,12 +359,12 @@ def _check_exhibit(folder: Path, number: str, entry: Event) -> list[Problem]:
         if not stat.S_ISREG(status.st_mode):
             here.add(DAMAGED, where, "it is no plain file", found="a symlink" if path.is_symlink() else "")
             return here.problems
-        digest = _hash(path)
+        digest = given.hashed.get(path) or _hash(path)
     except OSError as error:
         code = DAMAGED if isinstance(error, FileNotFoundError) else UNREADABLE
         here.add(code, where, "it cannot be read", found=error.strerror or error)
         return here.problems
-    if status.st_mode & 0o7377:
+    if status.st_mode & 0o7377 and not given.bagged:
         here.add(DAMAGED, where, "its permissions were widened", "0400", f"{status.st_mode & 0o7777:04o}")
     if status.st_size != entry["size"]:
         here.add(DAMAGED, where, "its size is off", f"{entry['size']} bytes", f"{status.st_size} bytes")
@@ -474,7 +499,13 @@ def _same_file(place: Path, name: str, content: bytes, digest: str, result: Resu
     return found == content
 
 
-def _signature(place: Path, allowed: Path, facts: Event, theirs: bool) -> tuple[str, int]:  # noqa: FBT001 - whose list
+def _signature(
+    place: Path,
+    allowed: Path,
+    facts: Event,
+    theirs: bool,  # noqa: FBT001 - whose list
+    namespace: str = NAMESPACE,
+) -> tuple[str, int]:
     """Ask ssh-keygen whether a signature holds; gives why not, and what that is worth."""
     signature, seal = place / str(facts["file"]), place / Path(str(facts.get("seal"))).name
     principal = str(facts.get("principal"))
@@ -483,7 +514,7 @@ def _signature(place: Path, allowed: Path, facts: Event, theirs: bool) -> tuple[
         if code:
             return (said or "none of the signers that you gave"), UNREADABLE if code < 0 else DAMAGED
         principal = said.splitlines()[0]
-    words = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", principal, "-n", NAMESPACE, "-s", str(signature)]
+    words = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", principal, "-n", namespace, "-s", str(signature)]
     try:
         code, said = _tool(words, _small(seal))
     except OSError as error:
@@ -583,11 +614,12 @@ def _check_ends(events: list[Event], result: Result) -> None:
 
 def _unanswered(events: list[Event]) -> list[str]:
     given: dict[int, str] = {}
-    for event in (one for one in events if one["action"] == "transferred"):
-        if event["details"].get("side") == "given":
-            given[event["sequence"]] = str(event["details"].get("to"))
-        else:
-            given.pop(event["details"].get("answers"), None)
+    for event in (one for one in events if one["action"] in {"transferred", "handed off", "received"}):
+        facts = event["details"]
+        if facts.get("side") == "given" or (event["action"], event["outcome"]) == ("handed off", "started"):
+            given[event["sequence"]] = str(facts.get("to"))
+        elif event["action"] != "handed off" or event["outcome"] not in {"finished", "recovered"}:
+            given.pop(facts.get("answers"), None)  # it was acknowledged, or came to nothing
     return [_safe(f"line {at + 1}: handed over, and not acknowledged by {to}") for at, to in given.items()]
 
 
@@ -601,6 +633,214 @@ def _check_head(ledger: Ledger, head: str, result: Result) -> None:
     if result.stamped >= 0 and behind and not head:
         words = f"the last {behind} entries stand behind the last time stamp: that more stood there cannot be excluded"
         result.notes.append(words)
+
+
+# 5. A bag
+
+
+def _verify_bag(folder: Path, given: Given, result: Result) -> Result:
+    result.kind = "bag"
+    there = _bagged_files(folder, result)
+    digests = _check_manifests(folder, there, result)
+    try:
+        handed = json.loads(_small(folder / HANDED).decode("ascii"), object_pairs_hook=_once)
+        number, redacted = str(handed["number"]), {"whole": False, "redacted": True}[handed["variant"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        result.add(DAMAGED, HANDED, "what this bag is cannot be read", found=error)
+        return result
+    _check_bag_signature(folder, handed, given, result)
+    if redacted:
+        words = "a redacted variant: neither ledger nor exhibits are in it, so that nothing of them was checked"
+        result.notes.append(words)
+        _check_redactions(folder, digests, result)
+        return result
+    if not CASE_NUMBER.fullmatch(number):
+        result.add(DAMAGED, HANDED, "it names no case", found=number)
+        return result
+    ledger = _verify_case(folder / "data" / number, replace(given, bagged=True, hashed=digests), result)
+    if result.entries:
+        _check_handed(folder, handed, ledger, digests, result)
+    return result
+
+
+def _bagged_files(folder: Path, result: Result) -> set[str]:
+    """Give the plain files of a bag; anything else, and a folder with nothing in it, is a problem."""
+    there: set[str] = set()
+    for at, folders, names in os.walk(folder):
+        for name in sorted([*folders, *names]):
+            path = Path(at, name)
+            shown = path.relative_to(folder).as_posix()
+            kind = path.lstat().st_mode
+            if stat.S_ISLNK(kind) or not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+                result.add(
+                    DAMAGED, shown, "a bag holds plain files only", found="a symlink" if path.is_symlink() else ""
+                )
+            elif stat.S_ISREG(kind):
+                there.add(shown)
+            elif not any(path.iterdir()):
+                result.add(DAMAGED, shown, "no manifest can list this folder: nothing is in it")
+    return there
+
+
+def _check_manifests(folder: Path, there: set[str], result: Result) -> dict[Path, str]:
+    """Hold every file against both lists; gives the SHA-256 of each."""
+    if "fetch.txt" in there:
+        result.add(DAMAGED, "fetch.txt", "a bag of ours is whole, and fetches nothing")
+    for name in sorted(TAGS - there):
+        result.add(DAMAGED, name, "a bag has this file, and it is missing")
+    if "bagit.txt" in there and _hash(folder / "bagit.txt") != _digest(DECLARED):
+        result.add(DAMAGED, "bagit.txt", "it does not declare BagIt 1.0 in UTF-8 and nothing else")
+    hashed = _hash_both(folder, there, result)
+    listed: set[str] = {"fetch.txt", "tagmanifest-sha256.txt", "tagmanifest-sha512.txt"}
+    for part, kind in (("", "payload"), ("tag", "tag")):
+        short, long = (_manifest(folder, f"{part}manifest-sha{bits}.txt", there, result) for bits in (256, 512))
+        listed |= _compare(f"{part}manifest-sha", short, long, hashed, result)
+        for path in sorted(short.keys() | long.keys()):
+            if path.startswith("data/") != (kind == "payload"):
+                result.add(DAMAGED, _safe(path), f"it stands in a list of {kind} files, and is none")
+    for path in sorted(there - listed):
+        result.add(DAMAGED, path, "no manifest lists it: it was added")
+    return {folder / path: f"sha256:{one[0]}" for path, one in hashed.items() if one[0]}
+
+
+def _compare(
+    name: str, short: dict[str, str], long: dict[str, str], hashed: dict[str, tuple[str, str]], result: Result
+) -> set[str]:
+    """Hold the two lists of one kind against each other and against the files; gives what either lists."""
+    for path in sorted(short.keys() | long.keys()):
+        if path not in short or path not in long:
+            has, lacks = (256, 512) if path in short else (512, 256)
+            result.add(DAMAGED, path, f"the manifests disagree: {name}{has}.txt lists it, {name}{lacks}.txt does not")
+        if path not in hashed:
+            result.add(DAMAGED, path, "it is listed, and missing")
+        if not any(hashed.get(path, ())):
+            continue  # missing, or said to be unreadable
+        holds = [
+            path not in one or one[path] == digest for one, digest in zip((short, long), hashed[path], strict=True)
+        ]
+        if not any(holds) or (False in holds and not (path in short and path in long)):
+            result.add(
+                DAMAGED,
+                path,
+                "its digest is off",
+                short.get(path) or long.get(path, ""),
+                hashed[path][path not in short],
+            )
+        elif False in holds:
+            good, bad = ("SHA-256", "SHA-512") if holds[0] else ("SHA-512", "SHA-256")
+            result.add(DAMAGED, path, f"the manifests disagree: its {good} is as listed, its {bad} is not")
+    return short.keys() | long.keys()
+
+
+def _manifest(folder: Path, name: str, there: set[str], result: Result) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if name not in there:
+        return found
+    digits = 128 if "512" in name else 64
+    for number, line in enumerate(_small(folder / name).decode("utf-8", "backslashreplace").splitlines(), 1):
+        match = re.fullmatch(rf"([0-9a-f]{{{digits}}}) [ *]?(\S+)", line)
+        if match is None or match[2] in found or ".." in match[2].split("/"):
+            result.add(DAMAGED, f"{name}, line {number}", "it does not list one file, once, inside the bag", found=line)
+        else:
+            found[match[2]] = match[1]
+    return found
+
+
+def _hash_both(folder: Path, there: set[str], result: Result) -> dict[str, tuple[str, str]]:
+    """Give SHA-256 and SHA-512 of each file, read once."""
+
+    def both(name: str) -> tuple[str, str] | OSError:
+        short, long = hashlib.sha256(), hashlib.sha512()
+        try:
+            with os.fdopen(_open(folder / name), "rb", buffering=0) as file:
+                while chunk := file.read(1 << 20):
+                    short.update(chunk)
+                    long.update(chunk)
+        except OSError as error:
+            return error
+        return short.hexdigest(), long.hexdigest()
+
+    names = sorted(there, key=lambda name: -(folder / name).lstat().st_size)
+    hashed: dict[str, tuple[str, str]] = {}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for name, one in zip(names, pool.map(both, names), strict=True):
+            if isinstance(one, OSError):
+                result.add(UNREADABLE, name, "it cannot be read", found=one.strerror or one)
+                hashed[name] = ("", "")
+            else:
+                hashed[name] = one
+    return hashed
+
+
+def _check_bag_signature(folder: Path, handed: Event, given: Given, result: Result) -> None:
+    """Ask ssh-keygen whether the list of the payload is signed, as the bag says that it is."""
+    name, who = f"{SIGNED}.sig", handed.get("principal")
+    if not os.path.lexists(folder / name):
+        if who:
+            result.add(DAMAGED, name, "the bag was signed, and its signature is missing", f"by {who}")
+        else:
+            result.notes.append("the bag's own lists are not signed: whoever held it could have made them anew")
+        return
+    facts = {"file": name, "seal": SIGNED, "principal": who}
+    allowed = given.signers or folder / "data" / "allowed_signers"
+    why, code = _signature(folder, allowed, facts, given.signers is not None, BAG)
+    if why:
+        result.add(code, name, "the signature over the payload does not hold", f"by {who}", why)
+    else:
+        result.anchors.append(_safe(f"the bag's payload was signed by {who}, key {handed.get('fingerprint')}"))
+
+
+def _check_redactions(folder: Path, digests: dict[Path, str], result: Result) -> None:
+    """Hold each file of a redacted variant against its line in the log."""
+    where = "data/redactions.json"
+    try:
+        log = json.loads(_small(folder / where).decode("ascii"), object_pairs_hook=_once)
+        after = {str(one["path"]): str(one["after"]) for one in log["files"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        result.add(DAMAGED, where, "the log of the redaction cannot be read", found=error)
+        return
+    for path, digest in sorted(after.items()):
+        if digests.get(folder / path) != digest:
+            result.add(
+                DAMAGED, path, "it is not what the redaction left", digest, digests.get(folder / path, "no file")
+            )
+
+
+def _check_handed(folder: Path, handed: Event, ledger: Ledger, digests: dict[Path, str], result: Result) -> None:
+    """Hold what the bag says of itself against the ledger in it: case, length, what was left out, reports."""
+    told = {name: handed.get(name) for name in ("case", "entries", "head")}
+    found = {"case": ledger.case, "entries": result.entries, "head": result.head}
+    if told["case"] != ledger.case:
+        result.add(DAMAGED, HANDED, "the bag was made of another case than is in it", told["case"], ledger.case)
+    elif told != found:
+        result.add(DAMAGED, HANDED, "the ledger moved on since this bag was made, or was cut", told, found)
+    at = handed.get("entry")
+    entry = next((one for one in ledger.events if (one["sequence"], one["action"]) == (at, "handed off")), None)
+    if entry is None or entry["digest"] != handed.get("entry_digest"):
+        result.add(
+            DAMAGED, HANDED, f"entry {at} is not the hand-off that this bag tells of", handed.get("entry_digest")
+        )
+    elif entry["details"].get("withheld") != handed.get("withheld"):
+        words = "what it says was left out is not what stands in the ledger"
+        result.add(DAMAGED, HANDED, words, entry["details"].get("withheld"), handed.get("withheld"))
+    _check_copies(folder, handed, ledger, digests, result)
+
+
+def _check_copies(folder: Path, handed: Event, ledger: Ledger, digests: dict[Path, str], result: Result) -> None:
+    """Hold the reports beside the case against those that its ledger entered as of the same entry."""
+    facts = {one["digest"]: one["details"].get("facts") for one in ledger.entered.values()
+             if one["details"].get("kind") == "report"}  # fmt: skip
+    told = {"as_of": handed.get("as_of"), "head": handed.get("as_of_head")}
+    for path in sorted(one for one in digests if one.parent == folder / "data" / "report"):
+        where = path.relative_to(folder).as_posix()
+        known = facts.get(digests[path])
+        if not isinstance(known, dict):
+            words = (
+                "no entry of the ledger tells of this report: it is of another case, or of another state of this one"
+            )
+            result.add(DAMAGED, where, words, found=digests[path])
+        elif {"as_of": known.get("as_of"), "head": known.get("head")} != told:
+            result.add(DAMAGED, where, "this report is as of another entry than the bag says", told, known)
 
 
 def _entering(folder: Path) -> str:
@@ -667,7 +907,7 @@ def _safe(value: object) -> str:
 
 def _lines(result: Result) -> list[str]:
     lines = [
-        f"case {result.case}: {WORDS[result.code]}",
+        f"{result.kind} {result.case}: {WORDS[result.code]}",
         f"  ledger    {result.entries} entries, the last of {result.last or 'no time'}, head {result.head or 'none'}",
         f"  exhibits  {result.exhibits} checked, {result.size} bytes",
     ]
@@ -682,9 +922,9 @@ def _lines(result: Result) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check a case and say what was found; gives the exit code."""
-    parser = argparse.ArgumentParser(description="Check a case, read-only and offline.")
-    parser.add_argument("path", type=Path, help="folder of the case")
+    """Check a case or a bag and say what was found; gives the exit code."""
+    parser = argparse.ArgumentParser(description="Check a case or a bag, read-only and offline.")
+    parser.add_argument("path", type=Path, help="folder of the case, or of the bag")
     parser.add_argument("--head", default="", help="digest of a ledger entry, as kept elsewhere")
     parser.add_argument("--signers", type=Path, help="allowed-signers file with the keys that you trust")
     parser.add_argument("--tsa-roots", type=Path, help="certificates of the authorities that you trust, PEM")

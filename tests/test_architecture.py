@@ -49,11 +49,11 @@ LAYERS: list[set[str]] = [
     {"stages"},
     {"pipeline", "course", "imported"},
     {"terminal", "doctor", "lab"},
-    {"verify", "demo", "commands", "cli"},
+    {"verify", "handoff", "demo", "commands", "cli"},
 ]
 SEPARATE = {"stages", "engines", "collectors"}
 """Packages whose modules do not know of each other, but for those that say what one of them is."""
-LONGEST = {"model": 360, "verify": 900}
+LONGEST = {"model": 360, "verify": 1150}
 """The nouns stand together, and an auditor runs one file alone."""
 SHORT_OF = {"utils", "helpers", "core", "common", "manager", "base"}
 

@@ -1,0 +1,66 @@
+"""Hand a case over in a bag, and take the receipt that comes back."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from forensics import terminal
+from forensics.casefile import Case
+from forensics.commands.options import HERE, AsJson, CaseNumber, Root
+from forensics.handoff.contents import Order
+from forensics.handoff.giving import Bag, hand_off
+from forensics.model import JSON
+from forensics.progress import Silent
+from forensics.terminal import TerminalProgress
+
+app = typer.Typer()
+GAPS = 3
+
+
+@app.command()
+def handoff(
+    number: CaseNumber,
+    *,
+    to: Annotated[str, typer.Option(help="Who takes the case.")],
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="EXHIBIT", help="Leave out the bytes of this exhibit (again for more).")
+    ] = None,
+    purpose: Annotated[str, typer.Option(help="What it is handed over for.")] = "",
+    medium: Annotated[str, typer.Option(help="On what it travels: a disk and its serial number, a link.")] = "",
+    place: Annotated[str, typer.Option(help="Where it is handed over.")] = "",
+    root: Root = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a case over: sealed, reported, and packed into reports/ as a bag that its recipient can check.
+
+    Every exhibit is hashed again first, and the bag is checked as its recipient does before it gets its name. Exits
+    with 3 when a signature or time stamp is pending, or the case is incomplete.
+    """
+    case = Case.load(root, number)
+    order = Order(to, purpose, medium, place, tuple(dict.fromkeys(without or ())), ask=sys.stdin.isatty())
+    made = hand_off(case, root, order, Silent() if as_json else TerminalProgress())
+    _show(case, made, as_json=as_json)
+    raise typer.Exit(GAPS if made.pending or not made.complete else 0)
+
+
+def _show(case: Case, made: Bag, *, as_json: bool) -> None:
+    if as_json:
+        shown: dict[str, JSON] = {
+            "case": case.number, "bag": str(made.path), "entry": made.entry, "manifest": made.manifest,
+            "left_out": list(made.withheld), "pending": list(made.pending), "complete": made.complete,
+            "notes": list(made.notes),
+        }  # fmt: skip
+        terminal.document(shown)
+        return
+    terminal.line(f"Bag: {made.path}")
+    terminal.line(f"Entry {made.entry} of case {case.number}; the bag's tag manifest is {made.manifest}")
+    for one in made.withheld:
+        terminal.line(f"  left out on record: {one}")
+    for one in made.pending:
+        terminal.line(f"  pending: {one}")
+    if not made.complete:
+        terminal.line("  the case in it is incomplete: `forensics verify` says where")
+    terminal.line("Its README.txt says how to check it, and how to send a receipt for `forensics receive`.")
