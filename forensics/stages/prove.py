@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from forensics import tables
 from forensics.errors import ForensicsError
 from forensics.host import Gone, Host
-from forensics.lime import completeness
+from forensics.lime import completeness, landmarks
 from forensics.lime import format as lime_format
 from forensics.model import (
     JSON,
@@ -31,23 +31,13 @@ from forensics.model import (
 )
 from forensics.stage import Desk, Entered, stage
 from forensics.survey import procfs
-from forensics.tables import Absent, Cell, Column
+from forensics.views import beside
 from forensics.volatility import listing
 from forensics.volatility.listing import MemoryProcess
 
 ITEM = "proof"
 _LIME_ZEROS = "the kernel had LiME's timeout as 0, so LiME did not fill them in"
 _WORST_LAST = (Verdict.COMPLETE, Verdict.UNKNOWN, Verdict.COMPLETE_WITH_GAPS, Verdict.PARTIAL)
-_COLUMNS = (
-    Column("pid", "integer"),
-    Column("ppid", "integer"),
-    Column("uid", "integer"),
-    Column("comm"),
-    Column("started", "time"),
-    Column("in_memory", "yes/no"),
-    Column("live_before", "yes/no"),
-    Column("live_after", "yes/no"),
-)
 
 
 @dataclass(slots=True)
@@ -99,8 +89,10 @@ def prove(
     now = _look_again(host)
     _judge_stream(judgement, image, path)
     _judge_ranges(judgement, path, facts, now)
-    _judge_zeros(judgement, path, _tails(desk, image), _zeros_excluded(image.image))
-    _judge_banner(judgement, path, facts)
+    received = _received(desk, image)
+    _judge_zeros(judgement, path, _tails(received), _zeros_excluded(image.image))
+    _judge_landmarks(judgement, path, facts)
+    judgement.figures["smear"] = _smear(received, facts, now)
     desk.progress.say("Reading the process list from the image")
     found = _processes(desk, judgement, path, table, facts)
     if found is not None:
@@ -174,11 +166,17 @@ def _zeros_excluded(image: Exhibit) -> str:
     return str(told.get("zero_fill") or _LIME_ZEROS) if told.get("zero_fill_excluded") is True else ""
 
 
-def _tails(desk: Desk, image: MemoryImage) -> dict[tuple[int, int], int]:
-    """Give the zeros at the end of each range as they were counted when they came, by first address and bytes."""
+def _received(desk: Desk, image: MemoryImage) -> Mapping[str, Any]:
+    """Give what the acquisition record says of the bytes as they came."""
     record = next((one for one in reversed(image.exhibits) if one.kind == "acquisition-record"), None)
-    told = json.loads(desk.path(record).read_bytes()).get("received", {}) if record else {}
-    return {(one["start"], one["received"]): one["zero_tail"] for one in told.get("ranges", ()) if "zero_tail" in one}
+    told: Mapping[str, Any] = json.loads(desk.path(record).read_bytes()).get("received", {}) if record else {}
+    return told
+
+
+def _tails(received: Mapping[str, Any]) -> dict[tuple[int, int], int]:
+    """Give the zeros at the end of each range as they were counted when they came, by first address and bytes."""
+    ranges = received.get("ranges", ())
+    return {(one["start"], one["received"]): one["zero_tail"] for one in ranges if "zero_tail" in one}
 
 
 def _judge_zeros(judgement: _Judgement, path: Path, counted: dict[tuple[int, int], int], excluded: str) -> None:
@@ -202,13 +200,28 @@ def _judge_zeros(judgement: _Judgement, path: Path, counted: dict[tuple[int, int
     judgement.figures["zero_tails"] = tails
 
 
-def _judge_banner(judgement: _Judgement, path: Path, facts: Facts) -> None:
-    place = completeness.find_banner(path, facts.proc_version)
-    judgement.figures["banner_at"] = place
-    if place is None and facts.proc_version:
-        judgement.at_best(Verdict.PARTIAL, "the running kernel's banner (/proc/version) is not in the image")
-    elif place is None:
-        judgement.reasons.append("the kernel's banner was not looked for: the target did not tell /proc/version")
+def _judge_landmarks(judgement: _Judgement, path: Path, facts: Facts) -> None:
+    """Compare the banner and VMCOREINFO, at the places that the survey gave, with what the target told of them."""
+    segments = lime_format.walk(path).segments
+    found = (landmarks.banner(path, segments, facts), landmarks.vmcoreinfo(path, segments, facts))
+    judgement.figures["landmarks"] = {one.name: one.told() for one in found}
+    names = {"banner": "the running kernel's banner (/proc/version)", "vmcoreinfo": "the kernel's own VMCOREINFO"}
+    for one in found:
+        if one.agrees is None and one.name == "banner":
+            judgement.reasons.append(f"{names[one.name]} was not looked for: {one.why}")
+        elif one.agrees is False:
+            worst = Verdict.PARTIAL if one.name == "banner" else Verdict.COMPLETE_WITH_GAPS
+            judgement.at_best(worst, f"{names[one.name]} is not in the image: {one.why}")
+    judgement.figures["banner_at"] = found[0].offset if found[0].agrees else None
+
+
+def _smear(received: Mapping[str, Any], facts: Facts, now: _Now) -> dict[str, JSON]:
+    """Tell how long memory changed while it was read: as a whole, range by range, and who came and went meanwhile."""
+    ranges: list[JSON] = [
+        [one["start"], one["end"], one["began"], one["seconds"]] for one in received.get("ranges", ()) if "began" in one
+    ]
+    told: dict[str, JSON] = {"seconds": received.get("seconds"), "ranges": ranges}
+    return told | (beside.changed(facts.processes, now.processes) if now.processes else {})
 
 
 def _processes(
@@ -268,29 +281,9 @@ def _judge_processes(
 def _table_draft(
     desk: Desk, image: MemoryImage, found: tuple[MemoryProcess, ...], before: tuple[LiveProcess, ...], now: _Now
 ) -> Draft:
-    """Write the three lists side by side, by process id."""
-    memory = {one.pid: one for one in found}
-    earlier = {one.pid: one for one in before}
-    later = {one.pid: one for one in now.processes or ()}
     path = desk.work / "memory_processes.jsonl"
-    with path.open("x", encoding="ascii") as file:
-        title = "Processes in memory beside the live lists"
-        writer = tables.TableWriter(file, "memory_processes", title, _COLUMNS, (image.image.number,))
-        for pid in sorted({*memory, *earlier, *later}):
-            one, live = memory.get(pid), later.get(pid) or earlier.get(pid)
-            writer.row(_row(pid, one, live, (pid in memory, pid in earlier, pid in later)))
-    title = "Processes in memory beside the live lists"
-    return Draft(path, Role.DERIVED, "memory-processes", title, path.name, ITEM, (image.image,))
-
-
-def _row(
-    pid: int, one: MemoryProcess | None, live: LiveProcess | None, where: tuple[bool, bool, bool]
-) -> tuple[Cell, ...]:
-    told = one or live
-    assert told is not None  # noqa: S101 - a pid is here because one of them has it
-    uid: Cell = told.uid if told.uid is not None else Absent("its credentials are not in the image")
-    started: Cell = one.started if one and one.started else Absent("only the image tells it")
-    return (pid, told.ppid, uid, told.comm, started, *where)
+    beside.write(path, image.image.number, found, before, now.processes or ())
+    return Draft(path, Role.DERIVED, "memory-processes", beside.TITLE, path.name, ITEM, (image.image,))
 
 
 def _proof_draft(desk: Desk, image: MemoryImage, judgement: _Judgement) -> Draft:

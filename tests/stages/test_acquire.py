@@ -133,7 +133,12 @@ def test_what_ranges_are_made_of_is_on_record_and_the_proof_reads_nothing_twice_
     assert second["zero_pages"] == 256
     assert (second["longest_zero_run"], second["longest_zero_run_at"]) == (1 << 20, RAM[1].start + (1 << 20))
     assert first["entropy"] == 0  # one value alone
-    assert json.loads((tmp_path / "prove" / "proof.json").read_text())["figures"]["zero_tails"] == [0, 0]
+    figures = json.loads((tmp_path / "prove" / "proof.json").read_text())["figures"]
+    assert figures["zero_tails"] == [0, 0]
+    assert [one[:2] for one in figures["smear"]["ranges"]] == [[one.start, one.end] for one in RAM]
+    assert figures["smear"]["seconds"] >= sum(one[3] for one in figures["smear"]["ranges"]) - 0.01
+    assert figures["smear"]["ended"] == []  # of none that the survey saw
+    assert figures["smear"]["began"]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +188,17 @@ def test_another_kernels_memory_is_not_called_complete(
     _, proof, _ = taken(tmp_path, host, monkeypatch, lambda peer: peer.sendall(other))
     assert proof.verdict is Verdict.PARTIAL
     assert "banner" in " ".join(proof.reasons)
+
+
+def test_a_vmcoreinfo_that_is_not_the_targets_is_a_gap(
+    tmp_path: Path, host: SshHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _, _ = taken(tmp_path, host, monkeypatch, lambda peer: peer.sendall(synthetic()))
+    known = facts(proc_version=BANNER, vmcoreinfo=b"OSRELEASE=x\n", places={"vmcoreinfo": RAM[1].start + 4096})
+    judged = prove.work(desk(tmp_path, "again"), host, image, NoSymbols((), "a test"), known)
+    proof = prove.gives(entered(tmp_path, judged))
+    assert proof.verdict is Verdict.COMPLETE_WITH_GAPS
+    assert "VMCOREINFO is not in the image" in " ".join(proof.reasons)
 
 
 def test_a_hidden_ram_map_leaves_completeness_unknown(
