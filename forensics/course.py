@@ -15,7 +15,7 @@ from forensics.pipeline import Run, Step
 from forensics.plan import Plan
 from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
-from forensics.ssh import Secrets, connect
+from forensics.ssh import Secret, Secrets, connect
 from forensics.stages.acquire import AcquireSettings, acquire
 from forensics.stages.analyse import analyse, settings_of
 from forensics.stages.build import BuildSettings, build
@@ -46,6 +46,9 @@ class Order:
     headers: Path | None = None
     lime_source: Path | None = None
     package_source: str | None = None
+    module_key: Path | None = None
+    module_certificate: Path | None = None
+    module_passphrase: Secret | None = None
 
     @property
     def acquisition(self) -> AcquireSettings:
@@ -138,8 +141,10 @@ class _Course:
         self._surveyed(facts)
         asked = self._asked()
         profiles = (order.root / "profiles").absolute()
-        sources = BuildSettings(profiles, order.headers, order.lime_source, order.package_source)
-        module = run.step(build, facts, sources)
+        sources = BuildSettings(
+            profiles, order.headers, order.lime_source, order.package_source, order.module_key, order.module_certificate
+        )
+        module = run.step(build, facts, sources, order.module_passphrase)
         self._passed(build.name)
         table = run.step(make_symbols, facts, SymbolSettings(profiles))
         self._passed(make_symbols.name)

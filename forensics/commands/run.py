@@ -75,6 +75,14 @@ def run(
     package_source: Annotated[
         str, typer.Option(help="Where the target's packages are: an apt archive's URL, or a folder of .deb files.")
     ] = "",
+    module_key: Annotated[
+        Path | None,
+        typer.Option(help="Sign the module with this private key, PEM: Secure Boot.", exists=True, dir_okay=False),
+    ] = None,
+    module_certificate: Annotated[
+        Path | None, typer.Option(help="Its certificate, which the target trusts.", exists=True, dir_okay=False)
+    ] = None,
+    module_passphrase_fd: Annotated[int, typer.Option(help="Read that key's passphrase from this descriptor.")] = -1,
     symbols: Annotated[
         Path | None, typer.Option(help="The symbol table of an imported image.", exists=True, dir_okay=False)
     ] = None,
@@ -91,6 +99,8 @@ def run(
     state; one that fails does not stop the others, and the report is rendered once for all.
     """
     signal.signal(signal.SIGTERM, stop)
+    if bool(module_key) != bool(module_certificate):
+        raise UsageError("a key and its certificate go together", remedy="--module-key FILE --module-certificate FILE")
     chosen = plan.load(plan_name)
     chosen = chosen.with_yara(yara) if yara else chosen
     if chosen.yara:
@@ -119,6 +129,9 @@ def run(
         headers=headers,
         lime_source=lime_source,
         package_source=package_source or None,
+        module_key=module_key.absolute() if module_key else None,
+        module_certificate=module_certificate.absolute() if module_certificate else None,
+        module_passphrase=_secret(module_passphrase_fd, ask=False, prompt=""),
     )
     progress: Progress = Silent() if as_json else TerminalProgress()
     summary = course.work(case, machine, secrets, order, progress)
@@ -139,7 +152,7 @@ def _run_imported(case: Case, labels: tuple[str, ...], order: imported.Order, *,
 
 
 HERE_ONLY = {"number", "target", "listed", "parallel", "until", "as_json", "sudo_password_fd", "ask_sudo_password",
-             "login_password_fd", "ask_login_password", "passphrase_fd"}  # fmt: skip
+             "login_password_fd", "ask_login_password", "passphrase_fd", "module_passphrase_fd"}  # fmt: skip
 """Options of a run on several targets that are not handed on to each as they were given."""
 
 
@@ -161,6 +174,7 @@ def _run_each(context: typer.Context, root: Path, asked: list[several.Asked], pa
         "--login-password-fd": _secret(given["login_password_fd"], given["ask_login_password"], "Account password: "),
         "--sudo-password-fd": _secret(given["sudo_password_fd"], given["ask_sudo_password"], "sudo password: "),
         "--passphrase-fd": _secret(given["passphrase_fd"], ask=False, prompt=""),
+        "--module-passphrase-fd": _secret(given["module_passphrase_fd"], ask=False, prompt=""),
     }
     as_json = given["as_json"]
     progress: Progress = Silent() if as_json else TerminalProgress()

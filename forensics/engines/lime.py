@@ -59,7 +59,10 @@ class Lime:
 
     def check(self, facts: Facts, materials: Materials) -> Preflight:
         """Tell whether the kernel will load the module, and whether there is one for exactly this kernel."""
-        told = preflight.lime(facts)
+        module = materials.module
+        told = preflight.lime(
+            facts, str(module.module.facts.get("signed_by") or "") if isinstance(module, LimeModule) else ""
+        )
         if told.works is False:
             return told
         if not isinstance(materials.module, LimeModule):

@@ -5,8 +5,14 @@ from __future__ import annotations
 _REFUSALS = (
     (
         ("Key was rejected", "Required key not available"),
-        "its kernel loads only modules signed with a key that it knows (module.sig_enforce, Secure Boot)",
-        "boot it without signature enforcement only if that is authorised, or take an engine that needs no module",
+        (
+            "the module was refused for its signature: the kernel loads only modules signed with a key that it knows "
+            "(module.sig_enforce, Secure Boot), and this one is unsigned, or signed with another"
+        ),
+        (
+            "sign it with a key that the target trusts (--module-key KEY --module-certificate CERT), or take an engine "
+            "that needs no module (--engine kcore)"
+        ),
     ),
     (
         ("Operation not permitted", "Permission denied"),

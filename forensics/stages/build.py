@@ -7,15 +7,16 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics.errors import ForensicsError
-from forensics.lime import apt, compiling, kmod, trees
+from forensics.lime import apt, compiling, kmod, module_signing, trees
 from forensics.lime import headers as kernel_headers
 from forensics.lime.apt import AptSource
 from forensics.lime.compiling import Compiled, LimeSource
 from forensics.lime.headers import Headers
+from forensics.lime.module_signing import Signer
 from forensics.lime.packages import FolderSource, Package, PackageSource, PackageUnavailable
 from forensics.lime.room import Room, confined
 from forensics.lime.trees import Wanted
@@ -23,6 +24,7 @@ from forensics.model import JSON, Draft, Facts, LimeModule, NotBuilt, Outcome, R
 from forensics.profiles import keeping
 from forensics.profiles.keeping import KeptModule
 from forensics.profiles.record import Kernel
+from forensics.ssh import Secret
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "lime"
@@ -39,6 +41,8 @@ class BuildSettings:
     headers: Path | None = None
     lime_source: Path | None = None
     package_source: str | None = None  # an apt archive's URL, or a folder of .deb files
+    module_key: Path | None = None  # a private key that the target's kernel trusts, PEM
+    module_certificate: Path | None = None
 
 
 @dataclass(slots=True)
@@ -73,26 +77,38 @@ def load_module(entered: Entered) -> LimeModule | NotBuilt:
 
 
 @stage(gives=load_module)
-def build(desk: Desk, facts: Facts, settings: BuildSettings) -> Iterator[Draft | Result]:
+def build(
+    desk: Desk, facts: Facts, settings: BuildSettings, passphrase: Secret | None = None
+) -> Iterator[Draft | Result]:
     """Make the LiME module for exactly the target's kernel, on our side."""
     log = _Log()
     made: KeptModule | None = None
-    reason = ""
+    reason = signed_by = ""
     with tempfile.TemporaryDirectory(prefix="forensics-build-", ignore_cleanup_errors=True) as folder:
         try:
             made = _make(desk, facts, settings, log, Path(folder))
             module = kmod.read(made.path)
             _refuse_mismatch(module, facts)
             kept = desk.work / "lime.ko"
-            shutil.copyfile(made.path, kept)
-            _keep(settings.profiles, facts, replace(made, path=kept), module.vermagic, log)
+            _keep(settings.profiles, facts, made, module.vermagic, log)
+            signed_by = _finish(made.path, kept, facts, settings, passphrase)
+            log.say(f"signed by {signed_by}" if signed_by else "not signed")
         except (ForensicsError, ValueError, OSError) as error:
             made, reason = None, str(error)
             log.say(f"NOT BUILT: {reason}")
     if made:
-        yield _module_draft(kept, made, module)
+        yield _module_draft(kept, made, module, signed_by)
     yield _log_draft(desk, log)
     yield Result(ITEM, Outcome.DONE if made else Outcome.FAILED, reason)
+
+
+def _finish(made: Path, kept: Path, facts: Facts, settings: BuildSettings, passphrase: Secret | None) -> str:
+    """Put the module where it is entered from, signed where the analyst gave a key; gives whose signature it is."""
+    if settings.module_key is None or settings.module_certificate is None:
+        shutil.copyfile(made, kept)
+        return ""
+    found = module_signing.hash_of(facts.config)
+    return module_signing.sign(made, kept, Signer(settings.module_key, settings.module_certificate, passphrase, found))
 
 
 def _keep(profiles: Path, facts: Facts, made: KeptModule, vermagic: str, log: _Log) -> None:
@@ -241,12 +257,13 @@ def _not_built(why: str, remedy: str) -> ForensicsError:
     return ForensicsError("no LiME module could be built for the target's kernel", why=why, remedy=remedy)
 
 
-def _module_draft(path: Path, made: KeptModule, module: kmod.KernelModule) -> Draft:
+def _module_draft(path: Path, made: KeptModule, module: kmod.KernelModule, signed_by: str) -> Draft:
     facts: dict[str, JSON] = {
         "lime_version": made.lime_version,
         "vermagic": module.vermagic,
         "machine": module.machine,
-        "signed": module.signed,
+        "signed": bool(signed_by) or module.signed,
+        "signed_by": signed_by,
         "symbols_with_crc": len(module.versions),
         "origin": list(made.origin),
     }

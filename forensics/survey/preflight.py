@@ -57,13 +57,17 @@ def symbols(around: Surroundings) -> Preflight:
     return Preflight("symbols", works=True, why="the kernel gives BTF, and kallsyms with data symbols")
 
 
-def lime(facts: Facts) -> Preflight:
-    """Tell whether the kernel will load LiME, which is unsigned."""
+def lime(facts: Facts, signed_by: str = "") -> Preflight:
+    """Tell whether the kernel will load LiME, which is unsigned unless the analyst had it signed."""
     refusal = _lime_refused(facts)
-    if refusal:
-        return Preflight("acquire: lime", works=False, why=refusal)
+    unsigned = _unsigned_refused(facts)
+    if refusal or (unsigned and not signed_by):
+        return Preflight("acquire: lime", works=False, why=refusal or unsigned)
     if "insmod" not in facts.tools or "rmmod" not in facts.tools:
         return Preflight("acquire: lime", works=False, why="insmod and rmmod are not there: package kmod")
+    if unsigned:
+        why = f"the kernel loads only signed modules; whether it knows this key is seen when it is loaded: {signed_by}"
+        return Preflight("acquire: lime", works=None, why=why)
     if facts.signature_enforced is None:
         return Preflight("acquire: lime", works=None, why="whether the kernel loads unsigned modules could not be read")
     if 0 < facts.memory_available < LIME_RESERVE:
@@ -79,10 +83,15 @@ def _lime_refused(facts: Facts) -> str:
         return "a module named lime is loaded already: it is not ours"
     if facts.modules_disabled:
         return "the kernel loads no more modules until it is booted again (kernel.modules_disabled=1)"
+    return ""
+
+
+def _unsigned_refused(facts: Facts) -> str:
+    sign = "sign it with a key that the target trusts: --module-key, --module-certificate"
     if facts.lockdown in ("integrity", "confidentiality"):
-        return f"the kernel is locked down ({facts.lockdown}) and loads only signed modules"
+        return f"the kernel is locked down ({facts.lockdown}) and loads only signed modules ({sign})"
     if facts.signature_enforced:
-        return "the kernel loads only signed modules (module.sig_enforce=1), and LiME is not signed"
+        return f"the kernel loads only signed modules (module.sig_enforce=1), and LiME is not signed ({sign})"
     return ""
 
 

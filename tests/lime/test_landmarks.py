@@ -15,9 +15,7 @@ RAM = (MemoryRange(0x1000, 0x4FFF), MemoryRange(0x100000, 0x10FFFF))
 BANNER = b"Linux version 6.1.0-99-test-amd64\n"
 INFO = b"OSRELEASE=6.1.0-99-test-amd64\nBUILD-ID=00\n"
 NOTE = struct.pack("<III", 11, len(INFO), 0) + b"VMCOREINFO\0\0" + INFO
-KNOWN = facts(
-    proc_version=BANNER, vmcoreinfo=INFO, ram=RAM, places={"linux_banner": 0x100FF0, "vmcoreinfo": 0x108000}
-)
+KNOWN = facts(proc_version=BANNER, vmcoreinfo=INFO, ram=RAM, places={"linux_banner": 0x100FF0, "vmcoreinfo": 0x108000})
 
 
 def image(path: Path, cut: int = 0, **changes: bytes) -> Path:
