@@ -1,8 +1,8 @@
 """One table of all that has a time: what memory knows, and what the collectors know, by the examiner's clock.
 
 Times come by the target's clock; the offset that the survey measured is taken off, and both stand in each row. Where no
-offset was measured the two are the same, and the title says so. The exports are those that Timesketch imports (columns
-message, datetime, timestamp_desc), as JSON Lines and as CSV.
+offset was measured the two are the same, and the title says so. The exports are those that Timesketch imports (message,
+datetime and timestamp_desc are what it asks for; timestamp is the moment in microseconds), as JSON Lines and as CSV.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Event:
 def timeline(tables: Mapping[str, Table], facts: Facts | None) -> Table | None:
     """Make the timeline, the oldest first; None when no table tells a time."""
     found = [*_shells(tables), *_boots(tables), *_processes(tables), *_logins(tables), *_files(tables)]
-    found += _log(tables, facts)
+    found += [*_dumps(tables), *_log(tables, facts)]
     if not found:
         return None
     clock = facts.clock if facts is not None and facts.clock.measured else None
@@ -116,11 +116,11 @@ def _processes(tables: Mapping[str, Table]) -> Iterator[_Event]:
 
 
 def _logins(tables: Mapping[str, Table]) -> Iterator[_Event]:
-    for name in ("logins", "users"):
+    for name, kind in (("logins", "logged in"), ("users", "logged in"), ("failed_logins", "login failed")):
         for row in tables.get(name, ()):
             if when := _when(row.get("since")):
                 where = " ".join(filter(None, (text_of(row.get("terminal")), text_of(row.get("from")))))
-                yield _Event(when, "logged in", f"{text_of(row.get('user'), 64)} {where}".strip(), name)
+                yield _Event(when, kind, f"{text_of(row.get('user'), 64)} {where}".strip(), name)
 
 
 def _files(tables: Mapping[str, Table]) -> Iterator[_Event]:
@@ -131,19 +131,28 @@ def _files(tables: Mapping[str, Table]) -> Iterator[_Event]:
                 yield _Event(when, f"file {word}", text_of(row.get("FilePath"), 1000), name)
 
 
+def _dumps(tables: Mapping[str, Table]) -> Iterator[_Event]:
+    name = "crash_files"
+    for row in tables.get(name, ()):
+        if when := _when(row.get("modified")):
+            yield _Event(
+                when, "crash dump written", f"{text_of(row.get('path'), 1000)} ({text_of(row.get('kind'))})", name
+            )
+
+
 def _log(tables: Mapping[str, Table], facts: Facts | None) -> Iterator[_Event]:
-    """Give the kernel's log, which counts from boot: the log in memory where there is one, else the live one."""
+    """Give the kernel's log, which counts from boot: the log in memory, and what the live one had after its end."""
     boot = booted(facts) if facts is not None else None
-    name, column, word = "linux.kmsg.Kmsg", "timestamp", "line"
-    if name not in tables:
-        name, column, word = "kernel_log", "time", "text"
     if boot is None:
         return
-    for row in tables.get(name, ()):
-        seconds = _seconds(row, column)
-        if seconds is not None:
-            when = datetime.fromtimestamp(boot + seconds, UTC)
-            yield _Event(when, "kernel log", text_of(row.get(word), 1000), name)
+    last = -1.0
+    for name, column, word in (("linux.kmsg.Kmsg", "timestamp", "line"), ("kernel_log", "time", "text")):
+        lines = [(seconds, row) for row in tables.get(name, ()) if (seconds := _seconds(row, column)) is not None]
+        for seconds, row in lines:
+            if seconds > last:
+                when = datetime.fromtimestamp(boot + seconds, UTC)
+                yield _Event(when, "kernel log", text_of(row.get(word), 1000), name)
+        last = max((seconds for seconds, _ in lines), default=last)
 
 
 def _seconds(row: Row, column: str) -> float | None:
@@ -175,7 +184,8 @@ def export_csv(path: Path, table: Table, host: str) -> None:
 def _exported(row: Row, host: str) -> dict[str, Any]:
     told = {name: "" if isinstance(cell, Absent) else cell for name, cell in row.items()}
     return {
-        "message": told["message"],
+        "message": told["message"] or told["kind"],  # Timesketch takes no event without one
+        "timestamp": _microseconds(str(told["time"])),
         "datetime": told["time"],
         "timestamp_desc": told["kind"],
         "target_time": told["target_time"],
@@ -184,3 +194,8 @@ def _exported(row: Row, host: str) -> dict[str, Any]:
         "source": told["source"],
         "exhibits": told["exhibits"],
     }
+
+
+def _microseconds(moment: str) -> int:
+    since = datetime.fromisoformat(moment) - datetime(1970, 1, 1, tzinfo=UTC)
+    return since // timedelta(microseconds=1)

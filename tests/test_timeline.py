@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from forensics.model import ClockOffset
@@ -44,6 +45,25 @@ def test_the_kernel_log_counts_from_boot_and_everything_is_in_order() -> None:
     assert [row["exhibits"] for row in told] == ["E0005", "E0005", "D0003"]
 
 
+def test_the_live_log_goes_on_where_the_log_in_memory_ends() -> None:
+    memory = table("linux.kmsg.Kmsg", "timestamp line", [("0.000001", "Linux version"), ("90.5", "eth0 up")], "D0004")
+    live = table("kernel_log", "time text", [(90.5, "eth0 up"), (101.25, "oom-kill")], "E0005")
+    told = made(memory, live, seconds=0.0)
+    assert [(row["message"], row["exhibits"]) for row in told] == [
+        ("Linux version", "D0004"),
+        ("eth0 up", "D0004"),
+        ("oom-kill", "E0005"),
+    ]
+    assert [row["message"] for row in made(live)] == ["eth0 up", "oom-kill"]
+
+
+def test_failed_logins_and_crash_dumps_have_their_place() -> None:
+    failed = table("failed_logins", "user terminal from since", [("root", "ssh:notty", "192.0.2.9", SURVEYED)], "E0009")
+    dump = table("crash_files", "path modified kind", [("/var/crash/1/vmcore", SURVEYED, "dump")], "E0010")
+    told = {row["kind"]: row["message"] for row in made(failed, dump)}
+    assert told == {"login failed": "root ssh:notty 192.0.2.9", "crash dump written": "/var/crash/1/vmcore (dump)"}
+
+
 def test_what_tells_no_time_gives_no_timeline() -> None:
     assert timeline({"load": table("load", "name value", [("x", "1")])}, surveyed()) is None
 
@@ -68,4 +88,9 @@ def test_the_export_has_what_timesketch_asks_for(tmp_path: Path) -> None:
     export_jsonl(tmp_path / "t.jsonl", hostile(), "web01")
     rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert all({"message", "datetime", "timestamp_desc", "hostname"} <= set(row) for row in rows)
+    assert all(row["message"] and row["timestamp_desc"] for row in rows)
+    for row in rows:
+        moment = datetime.fromisoformat(row["datetime"])
+        assert moment.utcoffset() == timedelta(0)
+        assert row["timestamp"] == round(moment.timestamp() * 1_000_000)
     assert {row["message"].split(" ")[0] for row in rows} == set(HOSTILE)
