@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import os
 import re
+import struct
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ BAG = "custody-bag@forensics"
 PATIENCE = 180.0
 """Seconds for a person to touch a hardware key or to answer an agent."""
 _AGENT = "agent:"
+_ARMOUR = re.compile(r"-----BEGIN SSH SIGNATURE-----([A-Za-z0-9+/=\s]+)-----END SSH SIGNATURE-----")
 _PUBLIC = re.compile(r"([a-z0-9@.-]+) ([A-Za-z0-9+/=]+)(?: .*)?")
 
 
@@ -86,6 +88,32 @@ def refused(armoured: str, content: bytes, public: str, namespace: str = NAMESPA
         words = ["-Y", "verify", "-f", str(allowed), "-I", "signer", "-n", namespace, "-s", str(signature)]
         done = _keygen(words, content, ask=False)
     return _reason(done) if done.returncode else ""
+
+
+def embedded(armoured: str) -> str:
+    """Give the public key that a signature names as its own (PROTOCOL.sshsig), as in a .pub file; nothing is checked.
+
+    Raises UsageError for what is no SSH signature.
+    """
+    found = _ARMOUR.search(armoured)
+    try:
+        blob = base64.b64decode("".join(found[1].split()), validate=True) if found else b""
+        if blob[:10] != b"SSHSIG\0\0\0\1":
+            raise UsageError("not an SSH signature", remedy="it begins with -----BEGIN SSH SIGNATURE-----")
+        key, _ = _string(blob, 10)
+        kind, _ = _string(key, 0)
+        return f"{kind.decode('ascii')} {base64.b64encode(key).decode('ascii')}"
+    except (ValueError, struct.error) as error:
+        raise UsageError("not an SSH signature", why=str(error)) from error
+
+
+def _string(blob: bytes, at: int) -> tuple[bytes, int]:
+    """Read a string of RFC 4251, section 5, and where it ends."""
+    (length,) = struct.unpack_from(">I", blob, at)
+    content = blob[at + 4 : at + 4 + length]
+    if len(content) != length:
+        raise ValueError("it is cut short")
+    return content, at + 4 + length
 
 
 def allow(principal: str, public: str, *namespaces: str) -> str:

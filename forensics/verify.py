@@ -5,7 +5,7 @@
 1. The ledger: every line's own digest, its link to the line before, sequence, fields.
 2. The exhibits: each is a plain file, read-only, with recorded size and digest; `exhibits/` holds nothing else.
 3. The seals: each names an entry that is in the ledger, and exhibits as the ledger has them; each signature (checked by
-   ssh-keygen) and each time stamp (checked by openssl) is the one on record, and good.
+   ssh-keygen) and each time stamp (checked by openssl) is the one on record, and good. Recipients' receipts likewise.
 4. Reports: the entry that each names is in the ledger. What was begun has an end.
 5. A bag (BagIt 1.0, RFC 8493): it holds what its manifests list, and nothing else; both algorithms agree; the case in
    it is checked as above; what was left out is on record there; its reports are those of this ledger, at this length.
@@ -157,6 +157,7 @@ def _verify_case(folder: Path, given: Given, result: Result) -> Ledger:
     if result.entries:
         _check_exhibits(folder, ledger, given, result)  # 2
         _check_seals(folder, ledger, given, result)  # 3
+        _check_receipts(ledger, given, result)
         _check_reports(ledger, result)  # 4
         _check_ends(ledger.events, result)
         _check_head(ledger, given.head, result)
@@ -460,7 +461,13 @@ def _check_signatures(place: Path, ledger: Ledger, given: Given, covered: dict[s
         recorded = str(facts.get("signature")).encode("ascii", "replace")
         if not _same_file(place, name, recorded, str(facts.get("digest")), result):
             continue
-        why, code = _signature(place, given.signers or place / "allowed_signers", facts, given.signers is not None)
+        try:
+            seal = _small(place / Path(str(facts.get("seal"))).name)
+        except OSError as error:
+            result.add(DAMAGED, where, "what it signs cannot be read", found=error)
+            continue
+        signers = (str(place / "allowed_signers"), given.signers)
+        why, code = _signature(str(place / name), seal, str(facts.get("principal")), signers, NAMESPACE)
         if why:
             result.add(code, where, "the signature does not hold", f"{facts.get('fingerprint')}", why)
         elif str(facts.get("seal")) in covered:
@@ -499,26 +506,24 @@ def _same_file(place: Path, name: str, content: bytes, digest: str, result: Resu
     return found == content
 
 
-def _signature(
-    place: Path,
-    allowed: Path,
-    facts: Event,
-    theirs: bool,  # noqa: FBT001 - whose list
-    namespace: str = NAMESPACE,
+def _signature(  # noqa: PLR0917 - all that ssh-keygen is told
+    signature: str,
+    content: bytes,
+    principal: str,
+    allowed: tuple[str, Path | None],  # the case's own list, and the auditor's
+    namespace: str,
+    held: tuple[int, ...] = (),
 ) -> tuple[str, int]:
     """Ask ssh-keygen whether a signature holds; gives why not, and what that is worth."""
-    signature, seal = place / str(facts["file"]), place / Path(str(facts.get("seal"))).name
-    principal = str(facts.get("principal"))
+    own, theirs = allowed
+    signers = str(theirs or own)
     if theirs:
-        code, said = _tool(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(allowed)])
+        code, said = _tool(["ssh-keygen", "-Y", "find-principals", "-s", signature, "-f", signers], held=held)
         if code:
             return (said or "none of the signers that you gave"), UNREADABLE if code < 0 else DAMAGED
         principal = said.splitlines()[0]
-    words = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", principal, "-n", namespace, "-s", str(signature)]
-    try:
-        code, said = _tool(words, _small(seal))
-    except OSError as error:
-        return str(error), DAMAGED
+    words = ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", principal, "-n", namespace, "-s", signature]
+    code, said = _tool(words, content, held)
     return ("" if code == 0 else said or "no reason told"), UNREADABLE if code < 0 else DAMAGED
 
 
@@ -573,6 +578,44 @@ def _judge_stamp(data: Path, stamp: Path, roots: Path, said: str, result: Result
             "the time stamp does not hold",
             found=lines[-1] if lines else text,
         )
+
+
+def _check_receipts(ledger: Ledger, given: Given, result: Result) -> None:
+    """Check each recipient's receipt, which stands whole in its entry: whose it is, and which entry it names."""
+    for event in (one for one in ledger.events if one["action"] == "received"):
+        facts, where = event["details"], f"custody.jsonl, line {event['sequence'] + 1}"
+        content, who = str(facts.get("receipt")).encode("utf-8", "replace"), str(facts.get("to"))
+        public = str(facts.get("public"))
+        try:
+            told = json.loads(content, object_pairs_hook=_once)
+            same = (told["case"], told["head"], told["name"]) == (ledger.case, facts.get("head"), who)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            same = False
+        if not same or facts.get("head") not in ledger.heads:
+            result.add(DAMAGED, where, "the receipt is not of this case, or of no entry of it", facts.get("head"))
+            continue
+        why, code = _receipt_signature(content, str(facts.get("signature")), public, given)
+        if why:
+            result.add(code, where, "the receipt's signature does not hold", who, why)
+        else:
+            at = ledger.heads.index(facts["head"])
+            result.anchors.append(_safe(f"entry {at} was received by {who}, key {facts.get('fingerprint')}"))
+
+
+def _receipt_signature(content: bytes, armoured: str, public: str, given: Given) -> tuple[str, int]:
+    """Ask ssh-keygen about a signature that is no file; nothing is written for it, but in memory."""
+    if not hasattr(os, "memfd_create"):
+        return "this check needs Linux", UNREADABLE
+    held = []
+    for text in (armoured, _allow("recipient", public)):
+        held.append(os.memfd_create("check"))
+        os.write(held[-1], text.encode("ascii", "replace"))
+    signature, own = (f"/proc/self/fd/{one}" for one in held)
+    try:
+        return _signature(signature, content, "recipient", (own, given.signers), RECEIPT, tuple(held))
+    finally:
+        for one in held:
+            os.close(one)
 
 
 # 4. Reports, and what was begun
@@ -781,9 +824,11 @@ def _check_bag_signature(folder: Path, handed: Event, given: Given, result: Resu
         else:
             result.notes.append("the bag's own lists are not signed: whoever held it could have made them anew")
         return
-    facts = {"file": name, "seal": SIGNED, "principal": who}
-    allowed = given.signers or folder / "data" / "allowed_signers"
-    why, code = _signature(folder, allowed, facts, given.signers is not None, BAG)
+    signers = (str(folder / "data" / "allowed_signers"), given.signers)
+    try:
+        why, code = _signature(str(folder / name), _small(folder / SIGNED), str(who), signers, BAG)
+    except OSError as error:
+        why, code = str(error), DAMAGED
     if why:
         result.add(code, name, "the signature over the payload does not hold", f"by {who}", why)
     else:
@@ -851,13 +896,15 @@ def _entering(folder: Path) -> str:
         return ""
 
 
-def _tool(command: list[str], content: bytes = b"") -> tuple[int, str]:
+def _tool(command: list[str], content: bytes = b"", held: tuple[int, ...] = ()) -> tuple[int, str]:
     """Run a stock tool; a code below 0 says that it could not be run at all."""
     if shutil.which(command[0]) is None:
         return -1, f"this check needs {command[0]}, which is not installed"
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
-        done = subprocess.run(command, input=content, capture_output=True, timeout=120, check=False, env=environment)
+        done = subprocess.run(
+            command, input=content, capture_output=True, timeout=120, check=False, env=environment, pass_fds=held
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return -1, str(error)
     return abs(done.returncode), (done.stdout + done.stderr).decode("utf-8", "backslashreplace").strip()

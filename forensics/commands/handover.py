@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from forensics.casefile import Case
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
 from forensics.handoff.contents import Order
 from forensics.handoff.giving import Bag, hand_off
+from forensics.handoff.receipts import receive as receive_receipt
 from forensics.model import JSON
 from forensics.progress import Silent
 from forensics.terminal import TerminalProgress
@@ -44,6 +46,34 @@ def handoff(
     made = hand_off(case, root, order, Silent() if as_json else TerminalProgress())
     _show(case, made, as_json=as_json)
     raise typer.Exit(GAPS if made.pending or not made.complete else 0)
+
+
+@app.command()
+def receive(
+    number: CaseNumber,
+    receipt: Annotated[Path, typer.Argument(help="receipt.json, as it came.", exists=True, dir_okay=False)],
+    *,
+    key: Annotated[
+        str, typer.Option(metavar="FILE|SHA256:…", help="Whose it is: the recipient's public key, or its fingerprint.")
+    ],
+    signature: Annotated[
+        Path | None, typer.Option(help="Its signature, if not beside it with .sig behind.", exists=True, dir_okay=False)
+    ] = None,
+    root: Root = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Put the receipt of a bag on record, once its signature is found to hold and to be of this case and bag.
+
+    A bag's README.txt says how its recipient makes one. What is refused exits with 7, and says why.
+    """
+    case = Case.load(root, number)
+    event = receive_receipt(case, root, receipt, signature or receipt.with_name(f"{receipt.name}.sig"), key)
+    if as_json:
+        names = ("bag", "to", "place", "time", "fingerprint", "answers")
+        terminal.document({"case": number, "entry": event.sequence, **{one: event.details[one] for one in names}})
+        return
+    words = f"{event.details['bag']} was received by {event.details['to']}, key {event.details['fingerprint']}"
+    terminal.line(f"Entry {event.sequence} of case {case.number}: {words}.")
 
 
 def _show(case: Case, made: Bag, *, as_json: bool) -> None:

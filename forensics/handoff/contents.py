@@ -139,11 +139,13 @@ def beside(handed: Handed) -> dict[str, bytes]:
     }
 
 
-def digests(bag: Path) -> dict[str, str]:
-    """Give the digests of a bag's lists: who has one of them can tell this bag from any other."""
+def digests(bag: Path) -> dict[str, JSON]:
+    """Give what tells this bag from any other: the digests of its lists, and the ledger's head in it."""
+    told = json.loads((bag / "data" / "handoff.json").read_bytes())
     return {
         "manifest": str(hash_file(bag / bags.TAG_MANIFEST).digest),
         "payload": str(hash_file(bag / bags.MANIFEST).digest),
+        "head": str(told["head"]),
     }
 
 

@@ -123,7 +123,7 @@ def _write(case: Case, order: Order, begun: Event, reports: Path, progress: Prog
     return Bag(
         place,
         begun.sequence,
-        digests["manifest"],
+        str(digests["manifest"]),
         order.without,
         pending,
         tuple(result.notes),
@@ -136,7 +136,7 @@ def _can_sign(place: str, pending: Sequence[str]) -> str:
     return "" if any(one.startswith("signature") for one in pending) else place
 
 
-def _end(case: Case, begun: Event, state: State, words: str, digests: Mapping[str, str] | None = None) -> None:
+def _end(case: Case, begun: Event, state: State, words: str, digests: Mapping[str, JSON] | None = None) -> None:
     details: dict[str, JSON] = {"bag": begun.details["bag"], "answers": begun.sequence, "answered": begun.digest}
     try:
         case.append(Deed(Action.HANDED_OFF, words, outcome=state, details={**details, **(digests or {})}))
