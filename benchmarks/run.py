@@ -1,8 +1,9 @@
 """Run every benchmark of this folder three times, interleaved, and hold the medians against their bars.
 
 python benchmarks/run.py [--rounds N] [--output FILE]. Each module is run as `MODULE --runs 1` and prints lines of
-`NAME seconds s megabytes MB`, and its bar as `bar seconds s megabytes MB` or `bar ratio x`. Ends with 1 when a bar is
-missed. A peer that is "NOT run side by side" is a published figure, and its ratio is marked so.
+`NAME seconds s megabytes MB`, and its bar as `bar seconds s megabytes MB`, `bar ratio x` or `bar to PEER ratio x`.
+Ends with 1 when a bar is missed. A peer that is "NOT run side by side" is a published figure, and its ratio is marked
+so.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FIGURE = re.compile(r"^(\S.*?)\s{2,}([\d.]+) s\s+([\d.]+) MB(.*)$", re.MULTILINE)
-BAR = re.compile(r"^bar\s+([\d.]+) x", re.MULTILINE)
+BAR = re.compile(r"^bar(?: to (\S.*?))?\s{2,}([\d.]+) x", re.MULTILINE)
 PACKAGES = ("numpy", "volatility3", "matplotlib")
 
 
@@ -46,9 +47,9 @@ def judge(name: str, said: list[str]) -> dict[str, object]:
     medians = {what: statistics.median(all_) for what, all_ in seconds.items()}
     ours = next(what for what in medians if what.startswith("forensics"))
     peers = {what: took / medians[ours] for what, took in medians.items() if not what.startswith(("forensics", "bar"))}
-    bar = BAR.search(said[0])
-    if bar:
-        met = all(ratio >= float(bar[1]) for ratio in peers.values()) if peers else None
+    bars = {peer: float(ratio) for peer, ratio in BAR.findall(said[0])}
+    if bars:
+        met = all(ratio >= bars.get(peer, bars.get("", 0)) for peer, ratio in peers.items()) if peers else None
     else:
         met = medians[ours] <= medians["bar"] and max(memory[ours]) <= max(memory["bar"])
     if any("DO NOT AGREE" in words for words in said):

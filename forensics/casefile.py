@@ -17,7 +17,7 @@ from pathlib import Path
 from forensics import provenance
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import LINE_LIMIT, Action, Deed, Deviation, Event, Thing, decode
-from forensics.hashing import hash_file
+from forensics.hashing import SECOND, hash_file
 from forensics.ledger import Ledger, Signature, sync_folder
 from forensics.model import JSON, Digest, Examiner, Exhibit, Result
 from forensics.model import Outcome as ItemOutcome
@@ -174,14 +174,17 @@ def open_case(
     authority_document: Path | None = None,
     key: Signer | None = None,
     stamps: Stamps | None = None,
+    second_digest: str = "",
 ) -> Case:
     """Make a case folder whose first event holds what the case is; it is there whole, or not at all.
 
     `responsible` answers for the case (default: the examiner). The authority's document is not copied: its digest is
-    recorded. `key` signs the case's seals, `stamps` tells who stamps them. Raises UsageError for a number that is no
-    plain name, CaseError when the case exists already.
+    recorded. `key` signs the case's seals, `stamps` tells who stamps them; each exhibit gets a `second_digest` by that
+    algorithm. Raises UsageError for a number that is no plain name, CaseError when the case exists already.
     """
     folder = root / "cases" / _valid(number)
+    if second_digest not in {"", *SECOND}:
+        raise UsageError("not an algorithm for a second digest", where=second_digest, remedy=" or ".join(SECOND))
     if folder.exists() or folder.is_symlink():
         raise CaseError("the case exists already", where=str(folder), remedy="take another number")
     examiner = replace(examiner, key=key.fingerprint) if key else examiner
@@ -198,6 +201,7 @@ def open_case(
         "key": key.fingerprint if key else "",
         "key_public": key.public if key else "",
         "key_place": key.place if key else "",
+        "second_digest": second_digest,
         "authorities": list(stamps.authorities),
         "authority_roots": str(stamps.roots.absolute()) if stamps.roots else "",
     }

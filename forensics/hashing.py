@@ -14,6 +14,8 @@ from forensics.errors import IntegrityError
 from forensics.model import Digest
 
 ALGORITHM = "sha256"
+SECOND = ("blake2b", "sha3_256", "sha512")
+"""What may stand beside it: two that share nothing with SHA-256, and its larger brother; named as in hashlib."""
 PIECE = 64 << 20
 """Bytes of a piece; doubled until a file has at most `PIECES` of them."""
 PIECES = 1024
@@ -28,6 +30,7 @@ class Hashed:
     size: int
     piece: int  # bytes of a piece
     pieces: tuple[str, ...]  # hex SHA-256 of each piece, in order; () when the file is not larger than one
+    second: Digest | None = None  # by another algorithm, where one was asked for
 
 
 def hash_bytes(content: bytes) -> Digest:
@@ -48,14 +51,14 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
-def hash_file(path: Path, progress: Callable[[int], object] = lambda _count: None) -> Hashed:
-    """Read a regular file once; `progress` is called with each further count of bytes.
+def hash_file(path: Path, progress: Callable[[int], object] = lambda _count: None, *, second: str = "") -> Hashed:
+    """Read a regular file once; `progress` is called with each further count of bytes, `second` is one of `SECOND`.
 
     Raises IntegrityError for a symlink, or for what is no regular file or cannot be read.
     """
     descriptor = open_regular(path)
     try:
-        return _hash(descriptor, _piece_for(os.fstat(descriptor).st_size), progress)
+        return _hash(descriptor, _piece_for(os.fstat(descriptor).st_size), progress, second)
     except OSError as error:
         raise IntegrityError("a file of the case cannot be read", where=str(path), why=str(error)) from error
     finally:
@@ -69,13 +72,16 @@ def _piece_for(size: int) -> int:
     return piece
 
 
-def _hash(descriptor: int, piece: int, progress: Callable[[int], object]) -> Hashed:
+def _hash(descriptor: int, piece: int, progress: Callable[[int], object], second: str) -> Hashed:
     whole = hashlib.sha256()
+    other = hashlib.new(second) if second else None
     part = hashlib.sha256()
     pieces: list[str] = []
     size = 0
     while chunk := os.read(descriptor, _BUFFER):
         whole.update(chunk)
+        if other:
+            other.update(chunk)
         for begin, end in _cuts(size, len(chunk), piece):
             part.update(chunk[begin:end])
             if (size + end) % piece == 0:
@@ -85,7 +91,8 @@ def _hash(descriptor: int, piece: int, progress: Callable[[int], object]) -> Has
         progress(len(chunk))
     if size % piece:
         pieces.append(part.hexdigest())
-    return Hashed(Digest(ALGORITHM, whole.hexdigest()), size, piece, tuple(pieces) if len(pieces) > 1 else ())
+    beside = Digest(second, other.hexdigest()) if other else None
+    return Hashed(Digest(ALGORITHM, whole.hexdigest()), size, piece, tuple(pieces) if len(pieces) > 1 else (), beside)
 
 
 def _cuts(offset: int, length: int, piece: int) -> list[tuple[int, int]]:

@@ -47,7 +47,7 @@ def enter(case: Case, draft: Draft, place: Place) -> Exhibit:
     Raises IntegrityError when the disk does not hold what was hashed while the bytes passed, StageFailed when this
     machine's disk cannot take it; the file then stays in the work folder, or is entered by the next `settle`.
     """
-    hashed = _rest(draft)  # 1
+    hashed = _rest(draft, str(case.facts.get("second_digest") or ""))  # 1
     with case.ledger.locked():
         settle(case)
         number = _next_number(case, draft.role)  # 2
@@ -95,7 +95,7 @@ def slug(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "_", label)
 
 
-def _rest(draft: Draft) -> Hashed:
+def _rest(draft: Draft, second: str) -> Hashed:
     descriptor = open_regular(draft.path)
     try:
         os.fchmod(descriptor, 0o400)
@@ -105,7 +105,7 @@ def _rest(draft: Draft) -> Hashed:
         raise StageFailed("a file could not be made durable", where=str(draft.path), why=why) from error
     finally:
         os.close(descriptor)
-    hashed = hash_file(draft.path)
+    hashed = hash_file(draft.path, second=second)
     if draft.digest is not None and draft.digest != hashed.digest:
         why = f"{draft.digest} passed by, {hashed.digest} ({hashed.size} bytes) is on disk"
         raise IntegrityError("the disk does not hold what was received", where=str(draft.path), why=why)
@@ -138,6 +138,7 @@ def _details(draft: Draft, path: str, hashed: Hashed, place: Place) -> dict[str,
         "mode": "0400",
         "piece_size": hashed.piece if pieces else 0,
         "pieces": pieces,
+        "second_digest": str(hashed.second or ""),
     }
 
 

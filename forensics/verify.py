@@ -1,6 +1,7 @@
 """Check a case, or a bag of one: read-only, offline, standard library only, nothing of ours imported.
 
-    python3 verify.py CASE-OR-BAG [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--json]
+    python3 verify.py CASE-OR-BAG [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--pieces]
+            [--json]
 
 1. The ledger: every line's own digest, its link to the line before, sequence, fields.
 2. The exhibits: each is a plain file, read-only, with recorded size and digest; `exhibits/` holds nothing else.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -35,6 +37,8 @@ OK, DAMAGED, INCOMPLETE, UNREADABLE = 0, 4, 5, 6
 WORDS = {OK: "ok", DAMAGED: "damaged", INCOMPLETE: "incomplete", UNREADABLE: "cannot check"}
 LIMIT = 1 << 20  # bytes of a ledger line
 SMALL = 1 << 26  # bytes of a file that is read whole: a seal, a signature, a manifest
+BUFFER = 1 << 18  # bytes that are read at once to be hashed
+ALGORITHMS = {"sha256", "sha512", "sha3_256", "blake2b"}
 FIRST = "sha256:" + "0" * 64
 SCHEMA = "forensics-custody-1"
 NAMESPACE = "custody-seal@forensics"
@@ -54,8 +58,11 @@ KINDS: dict[str, tuple[type, ...]] = {
     "outcome": (str, type(None)),
     "deviation": (dict, type(None)),
 }
+SHAPES = set(itertools.product(*KINDS.values()))
+"""Every combination of types that the fields of a line may have."""
 Event = dict[str, Any]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+SINCE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?Z)?")
 PLACE = re.compile(r"exhibits/[EID]\d{4,}-[A-Za-z0-9._@+-]+")
 BESIDE = re.compile(r"\d{4,}(\.\d+)?\.(sig|tsr|pem)")
 PARTS = {"custody.jsonl", "exhibits", "seals", "work"}
@@ -71,7 +78,6 @@ NOT_EXCLUDED = (
     "folder wrote all of it anew. Compare the head with one kept elsewhere (a signed seal, a time stamp, a printed "
     "report, a receipt): --head sha256:…"
 )
-_WRITE = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class Given:
     since: str = ""  # exhibits with a check on record since then are not hashed again
     bagged: bool = False  # the case stands in a bag: exhibits may be left out on record, and permissions be lost
     hashed: dict[Path, str] = field(default_factory=dict)  # SHA-256 of files that were hashed just before
+    pieces: bool = False  # large exhibits are checked by their pieces, side by side, instead of whole
 
 
 @dataclass
@@ -232,6 +239,7 @@ def _check_line(line: bytes, where: str, previous: str, ledger: Ledger, result: 
         _check_things(event, where, ledger, result)
     if event["action"] not in SILENT:
         ledger.events.append(event)
+        _note_seal(event, ledger)
     if seam:
         hashed.update(seam + rest)
         return f"sha256:{hashed.hexdigest()}"
@@ -239,20 +247,17 @@ def _check_line(line: bytes, where: str, previous: str, ledger: Ledger, result: 
 
 
 def _parse(line: bytes) -> Event:
-    """Read a line; an object that comes out as the same bytes again holds no name twice."""
-    text = line.decode("ascii")
-    event: Event = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
-    if _WRITE(event) != text:
-        event = json.loads(text, object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse)
+    event: Event = _READ(line.decode("ascii"))
     return event
 
 
 def _check_fields(event: object) -> None:
     if not isinstance(event, dict) or list(event) != NAMES:
         raise ValueError(f"fields {list(event) if isinstance(event, dict) else type(event).__name__}")
-    for (name, kinds), value in zip(KINDS.items(), event.values(), strict=True):
-        if type(value) not in kinds:
-            raise TypeError(f"{name} is a {type(value).__name__}")
+    if tuple(map(type, event.values())) not in SHAPES:
+        for (name, kinds), value in zip(KINDS.items(), event.values(), strict=True):
+            if type(value) not in kinds:
+                raise TypeError(f"{name} is a {type(value).__name__}")
     for thing in (*event["materials"], *event["products"]):
         if not isinstance(thing, dict) or sorted(thing) != ["digest", "exhibit", "size"]:
             raise ValueError("an exhibit is not named by number, digest and size")
@@ -272,7 +277,12 @@ def _check_things(event: Event, where: str, ledger: Ledger, result: Result) -> N
             result.add(DAMAGED, where, "an exhibit's number or name is off", expected, f"{number}, {path}")
         if PLACE.fullmatch(path):
             ledger.counts[number[:1]] = ledger.counts.get(number[:1], 0) + 1
-            ledger.entered[number] = {**thing, "path": path, "details": event["details"]}
+            ledger.entered[number] = {
+                **thing,
+                "path": path,
+                "details": event["details"],
+                "sequence": event["sequence"],
+            }
     elif event["action"] == "exhibit entered":
         result.add(DAMAGED, where, "an entry does not name one exhibit", 1, len(event["products"]))
     for thing in (*event["materials"], *event["products"]):
@@ -282,6 +292,16 @@ def _check_things(event: Event, where: str, ledger: Ledger, result: Result) -> N
         if known is None or (known["digest"], known["size"]) != (thing["digest"], thing["size"]):
             expected = known["digest"] if known else "an exhibit entered before"
             result.add(DAMAGED, where, f"{thing['exhibit']} is named otherwise", expected, thing["digest"])
+
+
+def _note_seal(event: Event, ledger: Ledger) -> None:
+    """Take up when a seal was made: every exhibit entered before was hashed then."""
+    facts = event["details"].get("facts") if event["stage"] == "seal" else event["details"]
+    if event["action"] == "sealed" or (event["action"], event["stage"]) == ("item ended", "seal"):
+        until = facts.get("sequence") if isinstance(facts, dict) else None
+        for number, entry in ledger.entered.items():
+            if type(until) is int and entry["sequence"] <= until:
+                ledger.seen[number] = event["time"]
 
 
 # 2. The exhibits
@@ -299,14 +319,20 @@ def _check_exhibits(folder: Path, ledger: Ledger, given: Given, result: Result) 
         else:
             result.add(DAMAGED, f"exhibits/{name}", "nobody entered this file")
     left = _disposed(folder, ledger, result) | (_withheld(folder, ledger, result) if given.bagged else set())
-    left |= _checked_since(ledger, given.since, result)
     here = {number: entry for number, entry in ledger.entered.items() if number not in left}
-    largest = sorted(here, key=lambda number: -int(here[number]["size"]))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # hashing lets go of the interpreter's lock
-        problems = pool.map(lambda one: _check_exhibit(folder, one, here[one], given), largest)
-        found = dict(zip(largest, problems, strict=True))
-    result.problems += [one for number in here for one in found[number]]
-    result.exhibits, result.size = len(here), sum(int(one["size"]) for one in here.values())
+    unread = _checked_since(ledger, given.since, result) & here.keys()
+    parts = {one: [] if one in unread else _parts(one, here[one], given, result) for one in here}
+    todo = [(one, part) for one, listed in parts.items() for part in listed]
+    todo.sort(key=lambda one: -one[1].length)  # the largest first, so that no processor waits for it at the end
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # hashing lets go of the interpreter's lock
+        hashed = pool.map(lambda one: _hash_part(folder / here[one[0]]["path"], one[1], given), todo)
+        found: dict[str, dict[Part, str | OSError]] = {one: {} for one in here}
+        for (number, part), digest in zip(todo, hashed, strict=True):
+            found[number][part] = digest
+    for number, entry in here.items():
+        result.problems += _check_exhibit(folder, number, entry, found[number], bagged=given.bagged)
+    result.exhibits = len(here) - len(unread)
+    result.size = sum(int(one["size"]) for number, one in here.items() if number not in unread)
 
 
 def _disposed(folder: Path, ledger: Ledger, result: Result) -> set[str]:
@@ -351,7 +377,55 @@ def _checked_since(ledger: Ledger, since: str, result: Result) -> set[str]:
     return fresh
 
 
-def _check_exhibit(folder: Path, number: str, entry: Event, given: Given) -> list[Problem]:
+@dataclass(frozen=True)
+class Part:
+    """Bytes of an exhibit that are hashed by themselves, and what was recorded of them."""
+
+    algorithm: str
+    begin: int
+    length: int
+    expected: str  # hex
+    whole: bool = True  # all of the file, to its end wherever that is
+
+    @property
+    def words(self) -> str:
+        """Name the bytes of a piece, the last included."""
+        return f"bytes {self.begin} to {self.begin + self.length - 1}"
+
+
+def _parts(number: str, entry: Event, given: Given, result: Result) -> list[Part]:
+    """Tell what of an exhibit is to be hashed: all of it by each recorded algorithm, or its pieces."""
+    size, where = int(entry["size"]), f"{number}: {entry['path']}"
+    pieces = _pieces(entry)
+    if entry["details"].get("pieces") and not pieces:
+        result.add(DAMAGED, where, "its recorded pieces do not make up its size")
+    if given.pieces and pieces:
+        words = f"{number} was checked by its {len(pieces)} pieces; {entry['digest']} itself was not computed"
+        result.notes.append(_safe(words))
+        return pieces
+    parts = []
+    for digest in (entry["digest"], *([second] if (second := entry["details"].get("second_digest")) else [])):
+        algorithm, _, value = str(digest).partition(":")
+        if algorithm in ALGORITHMS:
+            parts.append(Part(algorithm, 0, size, value))
+        else:
+            result.add(UNREADABLE, where, "its digest is by an algorithm that is not known here", found=algorithm)
+    return parts
+
+
+def _pieces(entry: Event) -> list[Part]:
+    """Give the recorded pieces of a large exhibit; [] where there are none, or they leave bytes out."""
+    size, step, recorded = int(entry["size"]), entry["details"].get("piece_size"), entry["details"].get("pieces")
+    if type(step) is not int or step < 1 or not isinstance(recorded, list) or len(recorded) != -(-size // step):
+        return []
+    return [
+        Part("sha256", at * step, min(step, size - at * step), str(one), whole=False) for at, one in enumerate(recorded)
+    ]
+
+
+def _check_exhibit(
+    folder: Path, number: str, entry: Event, found: dict[Part, str | OSError], *, bagged: bool
+) -> list[Problem]:
     here = Result(number)
     path = folder / entry["path"]
     where = f"{number}: {entry['path']}"
@@ -360,34 +434,30 @@ def _check_exhibit(folder: Path, number: str, entry: Event, given: Given) -> lis
         if not stat.S_ISREG(status.st_mode):
             here.add(DAMAGED, where, "it is no plain file", found="a symlink" if path.is_symlink() else "")
             return here.problems
-        digest = given.hashed.get(path) or _hash(path)
+        for error in (one for one in found.values() if isinstance(one, OSError)):
+            raise error
     except OSError as error:
         code = DAMAGED if isinstance(error, FileNotFoundError) else UNREADABLE
         here.add(code, where, "it cannot be read", found=error.strerror or error)
         return here.problems
-    if status.st_mode & 0o7377 and not given.bagged:
+    if status.st_mode & 0o7377 and not bagged:
         here.add(DAMAGED, where, "its permissions were widened", "0400", f"{status.st_mode & 0o7777:04o}")
     if status.st_size != entry["size"]:
         here.add(DAMAGED, where, "its size is off", f"{entry['size']} bytes", f"{status.st_size} bytes")
-    if digest != entry["digest"]:
-        here.add(DAMAGED, where, f"its digest is off{_where_off(path, entry['details'])}", entry["digest"], digest)
+    off = {part: str(digest) for part, digest in found.items() if digest != part.expected}
+    for part, digest in off.items():
+        words = f"its digest is off{_where_off(path, entry) if part.whole else f': {part.words}'}"
+        here.add(DAMAGED, where, words, f"{part.algorithm}:{part.expected}", f"{part.algorithm}:{digest}")
     return here.problems
 
 
-def _where_off(path: Path, details: Event) -> str:
+def _where_off(path: Path, entry: Event) -> str:
     """Name the pieces that are not as recorded, where pieces were."""
-    step, recorded = details.get("piece_size"), details.get("pieces")
-    if type(step) is not int or step < 1 or not isinstance(recorded, list):
-        return ""
-    off = []
-    with os.fdopen(_open(path), "rb") as file:
-        for number, expected in enumerate(recorded):
-            part, left = hashlib.sha256(), step
-            while left and (chunk := file.read(min(left, 1 << 20))):
-                part.update(chunk)
-                left -= len(chunk)
-            off += [str(number)] if part.hexdigest() != expected else []
-    return f" in pieces {', '.join(off)} of {step} bytes" if off else ""
+    pieces = _pieces(entry)
+    off = [part.words for part in pieces if _hash_part(path, part, Given()) != part.expected]
+    if pieces and not off:
+        return ", though every piece is as recorded: its entry contradicts itself, or bytes stand behind the last"
+    return f" in {len(off)} of {len(pieces)} pieces: {', '.join(off)}" if off else ""
 
 
 # 3. The seals
@@ -731,7 +801,10 @@ def _check_manifests(folder: Path, there: set[str], result: Result) -> dict[Path
         result.add(DAMAGED, "fetch.txt", "a bag of ours is whole, and fetches nothing")
     for name in sorted(TAGS - there):
         result.add(DAMAGED, name, "a bag has this file, and it is missing")
-    if "bagit.txt" in there and _hash(folder / "bagit.txt") != _digest(DECLARED):
+    if (
+        "bagit.txt" in there
+        and _hash_part(folder / "bagit.txt", Part("sha256", 0, 0, ""), Given()) != hashlib.sha256(DECLARED).hexdigest()
+    ):
         result.add(DAMAGED, "bagit.txt", "it does not declare BagIt 1.0 in UTF-8 and nothing else")
     hashed = _hash_both(folder, there, result)
     listed: set[str] = {"fetch.txt", "tagmanifest-sha256.txt", "tagmanifest-sha512.txt"}
@@ -910,9 +983,21 @@ def _tool(command: list[str], content: bytes = b"", held: tuple[int, ...] = ()) 
     return abs(done.returncode), (done.stdout + done.stderr).decode("utf-8", "backslashreplace").strip()
 
 
-def _hash(path: Path) -> str:
-    with os.fdopen(_open(path), "rb", buffering=0) as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+def _hash_part(path: Path, part: Part, given: Given) -> str | OSError:
+    """Hash a part of a file as it is on disk, unless that was done just before."""
+    if part.whole and part.algorithm == "sha256" and path in given.hashed:
+        return given.hashed[path].removeprefix("sha256:")
+    made, left = hashlib.new(part.algorithm), -1 if part.whole else part.length
+    buffer = memoryview(bytearray(BUFFER))
+    try:
+        with os.fdopen(_open(path), "rb", buffering=0) as file:
+            file.seek(part.begin)
+            while left and (count := file.readinto(buffer[: left if 0 < left < BUFFER else BUFFER])):
+                made.update(buffer[:count])
+                left -= count
+    except OSError as error:
+        return error
+    return made.hexdigest()
 
 
 def _small(path: Path) -> bytes:
@@ -937,13 +1022,17 @@ def _digest(content: bytes) -> str:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
+    made = dict(pairs)
+    if len(made) != len(pairs):
         raise ValueError("a name stands twice in one object")
-    return dict(pairs)
+    return made
 
 
 def _refuse(text: str) -> None:
     raise ValueError(f"a number that is no integer: {text}")
+
+
+_READ = json.JSONDecoder(object_pairs_hook=_once, parse_float=_refuse, parse_constant=_refuse).decode
 
 
 def _safe(value: object) -> str:
@@ -976,9 +1065,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--signers", type=Path, help="allowed-signers file with the keys that you trust")
     parser.add_argument("--tsa-roots", type=Path, help="certificates of the authorities that you trust, PEM")
     parser.add_argument("--since", default="", help="hash only exhibits without a check on record since this UTC date")
+    parser.add_argument("--pieces", action="store_true", help="check large exhibits by their pieces, side by side")
     parser.add_argument("--json", action="store_true", help="say it as JSON")
     words = parser.parse_args(argv)
-    result = verify(words.path, given=Given(words.head, words.signers, words.tsa_roots, words.since))
+    if words.since and not SINCE.fullmatch(words.since):
+        parser.error("--since takes a UTC date, 2026-11-25 or 2026-11-25T10:00:00Z")
+    given = Given(words.head, words.signers, words.tsa_roots, words.since, words.pieces)
+    result = verify(words.path, given=given)
     if words.json:
         shown = {**asdict(result), "state": WORDS[result.code], "exit": result.code, "not_excluded": NOT_EXCLUDED}
         sys.stdout.write(json.dumps(shown, indent=1) + "\n")

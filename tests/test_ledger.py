@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -336,29 +335,3 @@ def test_a_clock_that_jumps_is_recorded_and_the_order_stays(case: Case, by: str,
     assert (warning.action, event.reason) == (Action.CLOCK_WARNING, "another time")
     assert way in warning.reason
     assert check(case.folder)
-
-
-def test_appending_costs_the_same_at_a_hundred_thousand_lines(case: Case) -> None:
-    def cost() -> float:
-        took = []
-        for _ in range(30):
-            begin = time.perf_counter()
-            case.ledger.append(Deed(Action.NOTE, "one more"))
-            took.append(time.perf_counter() - begin)
-        return sorted(took)[15]
-
-    short = cost()
-    _grow(case, 100_000)
-    long = cost()
-    assert long < 3 * short + 0.002, f"{short * 1e3:.2f} ms at 30 lines, {long * 1e3:.2f} ms at 100,000"
-
-
-def _grow(case: Case, count: int) -> None:
-    """Write true lines, without making each durable."""
-    last = case.events()[-1]
-    with (case.folder / LEDGER).open("ab") as file:
-        for _ in range(count):
-            body = {name: getattr(last, name) for name in last.__slots__ if name not in {"digest", "line"}}
-            line = encode({**body, "sequence": last.sequence + 1, "previous": last.line, "action": "note"})
-            file.write(line)
-            last = replace(last, sequence=last.sequence + 1, line=str(hash_bytes(line[:-1])))

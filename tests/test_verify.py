@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from forensics import seals
-from forensics.casefile import LEDGER, Case
+from forensics import sealing, seals
+from forensics.casefile import LEDGER, Case, open_case
 from forensics.events import Action, Deed, State, Thing
-from forensics.hashing import PIECE, hash_bytes
+from forensics.hashing import PIECE, SECOND, hash_bytes, hash_file
 from forensics.intake import enter
-from forensics.model import Digest, Draft, Role
-from tests.casework import PLACE, REPOSITORY, check, enter_one, new_case, note, writable
+from forensics.model import JSON, Digest, Draft, Role, utc
+from forensics.progress import Silent
+from forensics.verify import Given, verify
+from tests.casework import EXAMINER, PLACE, REPOSITORY, check, enter_one, new_case, note, writable
+from tests.forgery import rewritten
 
 VERIFY = REPOSITORY / "forensics" / "verify.py"
 
@@ -87,7 +92,88 @@ def test_bit_rot_is_placed(case: Case) -> None:
     exhibit = enter(case, Draft(path, Role.EVIDENCE, "memory-image", "Image"), PLACE)
     flip(case.path(exhibit), PIECE + 12345)
     result = check(case.folder)
-    assert [one.what for one in result.problems] == [f"its digest is off in pieces 1 of {PIECE} bytes"]
+    place = f"bytes {PIECE} to {2 * PIECE - 1}"
+    assert [one.what for one in result.problems] == [f"its digest is off in 1 of 3 pieces: {place}"]
+    by_pieces = verify(case.folder, given=Given(pieces=True))
+    assert [one.what for one in by_pieces.problems] == [f"its digest is off: {place}"]
+    flip(case.path(exhibit), PIECE + 12345)
+    by_pieces = verify(case.folder, given=Given(pieces=True))
+    assert by_pieces, by_pieces.problems
+    assert any("3 pieces" in one and "itself was not computed" in one for one in by_pieces.notes), "never unsaid"
+
+
+def large(case: Case, *pieces: str, size: int = 3 * PIECE, digest: str = "") -> None:
+    """Enter three pieces of zeros as someone would who writes the ledger himself."""
+    path = case.folder / "exhibits" / "E0003-web01-memory.lime"
+    with path.open("wb") as file:
+        file.truncate(3 * PIECE)
+    path.chmod(0o400)
+    listed: list[JSON] = list(pieces)
+    known: dict[str, JSON] = {"path": f"exhibits/{path.name}", "pieces": listed, "piece_size": PIECE}
+    details: dict[str, JSON] = {**case.events()[1].details, **known}
+    thing = Thing("E0003", digest or str(hash_file(path).digest), size)
+    case.append(Deed(Action.EXHIBIT_ENTERED, "", "web01", products=(thing,), details=details))
+
+
+ZEROS = hashlib.sha256(bytes(PIECE)).hexdigest()
+
+
+def test_pieces_that_leave_bytes_out_are_damage_and_prove_nothing(case: Case) -> None:
+    large(case, ZEROS, ZEROS)
+    for given in (Given(), Given(pieces=True)):
+        result = verify(case.folder, given=given)
+        assert [one.what for one in result.problems] == ["its recorded pieces do not make up its size"]
+
+
+def test_a_whole_digest_that_its_pieces_contradict_is_found_without_being_asked_for(case: Case) -> None:
+    large(case, ZEROS, ZEROS, ZEROS, digest="sha256:" + "1" * 64)
+    result = check(case.folder)
+    assert [one.where.partition(":")[0] for one in result.problems] == ["E0003"]
+    assert "every piece is as recorded" in result.problems[0].what
+    assert verify(case.folder, given=Given(pieces=True)), "which is why --pieces is not the default"
+
+
+@pytest.mark.parametrize("algorithm", SECOND)
+def test_a_second_digest_is_recorded_and_verified_and_stock_tools_agree(tmp_path: Path, algorithm: str) -> None:
+    made = open_case(tmp_path, "2026-0002", "Two digests", EXAMINER, "warrant 12", second_digest=algorithm)
+    path = made.path(enter_one(made, "first.json", b"first"))
+    tool = {"blake2b": ["b2sum"], "sha512": ["sha512sum"], "sha3_256": ["openssl", "dgst", "-sha3-256", "-r"]}
+    told = subprocess.run([*tool[algorithm], path], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert made.events()[-1].details["second_digest"] == f"{algorithm}:{told}"
+    assert check(made.folder)
+    rewritten(made.folder / LEDGER, told.encode(), told.replace(told[0], "0" if told[0] != "0" else "1").encode())
+    result = check(made.folder)
+    assert [(one.what, one.found) for one in result.problems] == [("its digest is off", f"{algorithm}:{told}")]
+
+
+def test_an_algorithm_that_is_not_known_leaves_the_exhibit_unchecked(case: Case) -> None:
+    rewritten(case.folder / LEDGER, b'"second_digest":""', b'"second_digest":"md5:00"')
+    result = check(case.folder)
+    assert (result.code, result.problems[-1].found) == (6, "md5")
+
+
+def test_what_was_compared_since_is_not_hashed_again_but_looked_at(case: Case) -> None:
+    since = case.events()[0].time
+    quiet = verify(case.folder, given=Given(since=since))
+    assert (quiet.code, quiet.exhibits, quiet.size) == (0, 0, 0)
+    (case.folder / "exhibits" / "E0001-web01-first.json").chmod(0o644)
+    (case.folder / "exhibits" / "E0002-web01-second.json").unlink()
+    result = verify(case.folder, given=Given(since=since))
+    assert [one.what for one in result.problems] == ["its permissions were widened", "it cannot be read"]
+
+
+def test_a_seal_counts_as_a_comparison_of_all_that_it_covers(case: Case) -> None:
+    since = utc(datetime.now(UTC))
+    sealing.record(case, sealing.make(case, Silent()))
+    enter_one(case, "third.json", b"third")
+    result = verify(case.folder, given=Given(since=since))
+    assert result.exhibits == 0, "the third is younger than the date"
+    assert verify(case.folder, given=Given(since=case.events()[-1].time)).exhibits == 2
+
+
+@pytest.mark.parametrize("date", ["1", "yesterday", "2026"])
+def test_a_date_that_is_none_is_refused(case: Case, date: str) -> None:
+    assert run(case.folder, "--since", date).returncode == 2
 
 
 @pytest.mark.parametrize("kind", ["nothing", "an empty folder", "a fifo", "a symlink"])

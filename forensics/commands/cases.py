@@ -36,6 +36,9 @@ def open_(
     role: Annotated[str, typer.Option(help="The examiner's role.")] = "",
     contact: Annotated[str, typer.Option(help="How to reach the examiner.")] = "",
     organisation: Annotated[str, typer.Option(help="The examiner's organisation.")] = "",
+    second_digest: Annotated[
+        str, typer.Option(help="Beside SHA-256, for every exhibit: blake2b, sha3_256 or sha512.", metavar="ALGORITHM")
+    ] = "",
     key: Key = "",
     tsa: Authorities = None,
     tsa_roots: Roots = None,
@@ -55,6 +58,7 @@ def open_(
         authority_document=authority_document,
         key=signing.signer(key) if key else None,
         stamps=Stamps(tuple(tsa or ()), tsa_roots),
+        second_digest=second_digest,
     )
     if as_json:
         terminal.document(_facts(case))

@@ -107,6 +107,9 @@ def verify_case(
     since: Annotated[
         str, typer.Option(help="Hash only exhibits without a check on record since this UTC date.", metavar="DATE")
     ] = "",
+    pieces: Annotated[
+        bool, typer.Option("--pieces", help="Check large exhibits by their pieces, on all processors, not whole.")
+    ] = False,
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -120,6 +123,6 @@ def verify_case(
         raise CaseError("there is no such case or bag", where=str(inside), remedy="forensics list, or give the folder")
     options = {"--head": head, "--signers": signers, "--tsa-roots": tsa_roots, "--since": since}
     words = [str(folder), *(word for name, one in options.items() if one for word in (name, str(one)))]
-    words += ["--json"] if as_json else []
+    words += [name for name, one in (("--pieces", pieces), ("--json", as_json)) if one]
     done = subprocess.run([sys.executable, "-I", str(verify.__file__), *words], check=False)
     raise typer.Exit(done.returncode)
