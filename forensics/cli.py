@@ -19,6 +19,7 @@ from forensics.commands import (
     demonstration,
     handover,
     importing,
+    lynis,
     profiles,
     run,
     seals,
@@ -58,6 +59,7 @@ for group in (checks.app, cases.app, deeds.app, seals.app, handover.app, run.app
 app.add_typer(checks.symbols, name="symbols")
 app.add_typer(blockio.app, name="blockio")
 app.add_typer(profiles.app, name="profiles")
+app.add_typer(lynis.app, name="lynis")
 lab.app.command("demo")(demonstration.command)
 app.add_typer(lab.app, name="lab")
 

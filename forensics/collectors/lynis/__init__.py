@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensics.collectors import MIB, Bench, Collector, Judged, Output, Part, Reading, why
+from forensics.collectors.lynis import log as log_file
 from forensics.collectors.lynis import report as report_file
 from forensics.collectors.lynis import tree
 from forensics.host import Completed, Limits
@@ -66,11 +67,13 @@ class Lynis(Collector[Audited]):
         origin = tree.pack(archive)
         with bench.host.workplace() as place:
             bench.host.put(archive, place / "lynis.tar.gz")
-            bench.host.put(profile(settings.skip, settings.groups).encode(), place / "custody.prf", mode=0o640)
+            ours = profile(settings.skip, settings.groups).encode()
+            bench.host.put(ours, place / "custody.prf", mode=0o640)
             unpack = _UNPACK if settings.defaults else f"{_UNPACK} && {_ALONE}"
             unpacked = bench.host.run("sh", "-c", unpack, "sh", str(place), root=True, expect=True)
             part = bench.enter("lynis.tar.gz", archive, unpacked, optional=True, role=Role.INSTRUMENT)
             bench.parts["lynis.tar.gz"] = replace(part, facts=origin)
+            bench.keep("profile", ours, unpacked, optional=True, role=Role.INSTRUMENT)
             yield lambda: _audit(bench, settings, place)
 
     def judge(self, parts: Mapping[str, Part]) -> Judged:
@@ -89,9 +92,10 @@ class Lynis(Collector[Audited]):
         return Judged(Outcome.PARTIAL if report.size else Outcome.FAILED, reason, facts)
 
     def read(self, output: Output) -> Reading:
-        """Make the tables `lynis_summary` and `lynis_findings`."""
+        """Make `lynis_summary`, `lynis_findings` and `lynis_details` of the report, and `lynis_tests` of the log."""
         report = report_file.read(output.part("report"))
-        return Reading(report.tables, {"report": report.unread})
+        log = log_file.read(output.part("log"))
+        return Reading((*report.tables, log.table), {"report": report.unread, "log": log.unread})
 
 
 _UNPACK = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,17 @@ from forensics.text import decode
 
 _SUMMARY = (Column("name"), Column("value"))
 _FINDINGS = (Column("kind"), Column("test"), Column("category"), Column("text"), Column("details"), Column("solution"))
+_DETAILS = (
+    Column("test"),
+    Column("category"),
+    Column("service"),
+    Column("description"),
+    Column("field"),
+    Column("preferred"),
+    Column("value"),
+)
+_PARTS = re.compile(r";(?=(?:desc|field|prefval|value|other):)")
+_NONE = Absent("Lynis gives none")
 _SHOWN = (
     "lynis_version",
     "lynis_tests_done",
@@ -68,17 +80,27 @@ CATEGORIES = {
 
 @dataclass(frozen=True, slots=True)
 class LynisReport:
-    """Scalars as they stand, tables `lynis_summary` and `lynis_findings`, and the lines that could not be read."""
+    """Scalars as they stand; `lynis_summary`, `lynis_findings`, `lynis_details`; how many lines could not be read."""
 
     summary: Mapping[str, str]
     tables: tuple[Table, ...]
     unread: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether Lynis came to its end: only then it has said all that it had to say."""
+        return self.summary.get("finish") == "true"
+
+    def listed(self, name: str) -> frozenset[str]:
+        """Give the tests of one of the report's lists, `tests_executed` or `tests_skipped`."""
+        return frozenset(filter(None, self.summary.get(name, "").split("|")))
 
 
 def read(raw: bytes) -> LynisReport:
     """Read a report, also one that was cut off; `summary["finish"]` is "true" only when it was not."""
     summary: dict[str, str] = {}
     findings: list[tuple[Cell, ...]] = []
+    details: list[tuple[Cell, ...]] = []
     unread = 0
     for line in decode(raw).split("\n"):
         if not line.strip() or line.startswith("#"):
@@ -88,6 +110,8 @@ def read(raw: bytes) -> LynisReport:
             unread += 1
         elif key in {"warning[]", "suggestion[]"}:
             findings.append(_finding(key[:-2], value))
+        elif key == "details[]":
+            details.append(_detail(value))
         elif not key.endswith("[]"):
             summary[key] = value
     tests = [test for test in summary.get("tests_executed", "").split("|") if test]
@@ -96,6 +120,7 @@ def read(raw: bytes) -> LynisReport:
     tables = (
         Table("lynis_summary", "Lynis: the run", _SUMMARY, tuple(shown if raw else ())),
         Table("lynis_findings", "Lynis: warnings and suggestions", _FINDINGS, tuple(findings)),
+        Table("lynis_details", "Lynis: values that are not as it prefers", _DETAILS, tuple(details)),
     )
     return LynisReport(summary, tables, unread)
 
@@ -105,9 +130,23 @@ def _finding(kind: str, value: str) -> tuple[Cell, ...]:
     test, _, rest = value.removesuffix("|").partition("|")
     fields = rest.rsplit("|", 2)
     text, details, solution = [*fields, "", ""][:3]
+    return kind, test, category(test), text, _given(details), _given(solution.removeprefix("text:"))
+
+
+def category(test: str) -> str:
+    """Give our name for what a test is about, by the letters before its number."""
     letters = test.partition("-")[0]
-    return kind, test, CATEGORIES.get(letters, letters), text, _given(details), _given(solution.removeprefix("text:"))
+    return CATEGORIES.get(letters, letters)
+
+
+def _detail(value: str) -> tuple[Cell, ...]:
+    """Split `ID|service|desc:…;field:…;prefval:…;value:…;|`, as ReportDetails of Lynis writes it; each may lack."""
+    test, _, rest = value.removesuffix("|").partition("|")
+    service, _, words = rest.partition("|")
+    parts = dict(part.partition(":")[::2] for part in _PARTS.split(words.removesuffix(";")))
+    told = (parts.get(name, "") for name in ("desc", "field", "prefval", "value"))
+    return test, category(test), _given(service), *(one or _NONE for one in told)
 
 
 def _given(words: str) -> Cell:
-    return words if words not in {"", "-"} else Absent("Lynis gives none")
+    return words if words not in {"", "-"} else _NONE

@@ -16,7 +16,8 @@ from forensics.errors import ToolMissing
 from forensics.model import JSON
 
 _REMEDY = "install the package lynis on this machine (its files are used; nothing is installed on the target)"
-_PLACES = ("usr/sbin/lynis", "etc/lynis/default.prf", "usr/share/lynis")
+SHARE = "usr/share/lynis"
+_PLACES = ("usr/sbin/lynis", "etc/lynis/default.prf", SHARE)
 
 
 def pack(archive: Path) -> Mapping[str, JSON]:
@@ -42,18 +43,28 @@ def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+def here() -> Path | None:
+    """Give the root of the package's tree where it is on this machine, installed or kept; nothing is downloaded."""
+    return next((root for root in (Path("/"), _kept()) if _whole(root)), None)
+
+
 def _root() -> tuple[Path, str]:
     """Find the package's tree: installed, kept from before, or downloaded now."""
-    if _whole(Path("/")):
-        return Path("/"), "package lynis as installed on the analyst's machine"
-    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forensics" / "lynis"
-    if not _whole(kept):
-        _download(kept)
-    return kept, "package lynis, downloaded and unpacked on the analyst's machine"
+    root = here()
+    if root is None:
+        root = _kept()
+        _download(root)
+    if root == Path("/"):
+        return root, "package lynis as installed on the analyst's machine"
+    return root, "package lynis, downloaded and unpacked on the analyst's machine"
+
+
+def _kept() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forensics" / "lynis"
 
 
 def _whole(root: Path) -> bool:
-    return all((root / place).exists() for place in (*_PLACES, "usr/share/lynis/include/functions"))
+    return all((root / place).exists() for place in (*_PLACES, f"{SHARE}/include/functions"))
 
 
 def _download(kept: Path) -> None:
@@ -81,7 +92,7 @@ def _tool(folder: Path, *argv: str) -> None:
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
     yield root / "usr/sbin/lynis", "lynis"
     yield root / "etc/lynis/default.prf", "default.prf"
-    share = root / "usr/share/lynis"
+    share = root / SHARE
     for path in share.rglob("*"):
         if path.is_file() and not path.is_symlink():
             yield path, str(path.relative_to(share))
