@@ -25,6 +25,7 @@ from forensics.model import (
 from forensics.stage import Desk, Entered, stage
 from forensics.tables import Table
 from forensics.timeline import timeline
+from forensics.views import pressure
 
 FINDINGS, VIEWS, TIMELINE = "findings", "views", "timeline"
 
@@ -143,13 +144,14 @@ def _views(desk: Desk, facts: Facts, found: dict[str, Table], every: Mapping[str
 def _timeline(
     desk: Desk, facts: Facts, found: Mapping[str, Table], every: Mapping[str, Exhibit]
 ) -> Iterator[Draft | Result]:
-    """Put all that has a time into one table, by the examiner's clock."""
-    made = timeline(found, facts)
-    if made is None:
+    """Put all that has a time into one table, by the examiner's clock; kills beside memory and disks into another."""
+    made = [table for table in (timeline(found, facts), pressure.view(found, facts)) if table is not None]
+    for table in made:
+        yield _combined(desk, TIMELINE, table, every)
+    if made:
+        yield Result(TIMELINE, Outcome.DONE, "", {"rows": sum(map(len, made))})
+    else:
         yield Result(TIMELINE, Outcome.EMPTY, "nothing that was collected or analysed tells a time")
-        return
-    yield _combined(desk, TIMELINE, made, every)
-    yield Result(TIMELINE, Outcome.DONE, "", {"rows": len(made)})
 
 
 def _combined(desk: Desk, item: str, table: Table, every: Mapping[str, Exhibit]) -> Draft:
