@@ -21,6 +21,7 @@ from forensics.commands import (
     importing,
     lynis,
     profiles,
+    reporting,
     run,
     seals,
 )
@@ -54,8 +55,8 @@ def _main(
     """From a suspect Linux host to a report that anyone can check."""
 
 
-for group in (checks.app, cases.app, deeds.app, seals.app, handover.app, run.app, chronology.app, importing.app):
-    app.add_typer(group)
+for group in (checks, cases, deeds, seals, handover, run, reporting, chronology, importing):
+    app.add_typer(group.app)
 app.add_typer(checks.symbols, name="symbols")
 app.add_typer(blockio.app, name="blockio")
 app.add_typer(profiles.app, name="profiles")

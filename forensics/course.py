@@ -231,7 +231,7 @@ def clear(host: Host, recorder: LedgerRecorder, progress: Progress) -> None:
 
 def last_deed(case: Case) -> int:
     """Give the sequence number of the last entry that is not the report's own: the report is rendered as of it."""
-    own = {report.name}
+    own = {report.name, "sign"}
     quiet = {Action.VERIFIED, Action.CONNECTED}
     told = [one for one in case.events() if one.stage not in own and one.action not in quiet]
     return told[-1].sequence
@@ -239,7 +239,7 @@ def last_deed(case: Case) -> int:
 
 def render(case: Case, progress: Progress) -> tuple[Exhibit, ...]:
     """Render the report of a case again, as of its last entry."""
-    with locks.worker(case, _labels(case)[-1]):
+    with locks.worker(case, reported(case)):
         return rendered(case, progress)
 
 
@@ -247,6 +247,11 @@ def rendered(case: Case, progress: Progress) -> tuple[Exhibit, ...]:
     """Render the report while the caller sees to it that nobody else works on the case, closed or not."""
     runs = [Run(case, LedgerRecorder(case, label), progress) for label in _labels(case)]
     return runs[-1].step(report, ReportSettings(last_deed(case))).exhibits
+
+
+def reported(case: Case) -> str:
+    """Give the target that was worked on last: the report's entries stand under its name."""
+    return _labels(case)[-1]
 
 
 def _labels(case: Case) -> list[str]:

@@ -54,15 +54,28 @@ def stamp(content: bytes, url: str, roots: Path | None = None) -> Stamp:
         data, query, answer = place / "data", place / "query.tsq", place / "answer.tsr"
         data.write_bytes(content)
         _openssl(["-query", "-data", str(data), "-sha256", "-cert", "-out", str(query)], url)
-        answer.write_bytes(_ask(url, query.read_bytes()))
-        _openssl(["-verify", "-queryfile", str(query), "-in", str(answer), "-CAfile", str(trusted)], url)
+        answer.write_bytes(ask(query.read_bytes(), url, roots))
         _openssl(["-verify", "-data", str(data), "-in", str(answer), "-CAfile", str(trusted)], url)
         moment = _time(_openssl(["-reply", "-in", str(answer), "-text"], url), url)
         kept = _roots(answer, trusted, url) if roots is None else "".join(_PEM.findall(_text(trusted)))
         return Stamp(answer.read_bytes(), moment, kept)
 
 
-def _ask(url: str, query: bytes) -> bytes:
+def ask(query: bytes, url: str, roots: Path | None = None) -> bytes:
+    """Send a query (RFC 3161, in DER) and give the response, once nonce, imprint and certificates were checked.
+
+    Raises CaseError when the authority cannot be reached, refuses, or its answer does not hold.
+    """
+    with tempfile.TemporaryDirectory(prefix="forensics-") as folder:
+        asked, answer = Path(folder) / "query.tsq", Path(folder) / "answer.tsr"
+        asked.write_bytes(query)
+        answer.write_bytes(_send(query, url))
+        trusted = str(roots or SYSTEM_ROOTS)
+        _openssl(["-verify", "-queryfile", str(asked), "-in", str(answer), "-CAfile", trusted], url)
+        return answer.read_bytes()
+
+
+def _send(query: bytes, url: str) -> bytes:
     request = urllib.request.Request(url, query, {"Content-Type": "application/timestamp-query"})  # noqa: S310 - checked
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as reply:  # noqa: S310 - checked above

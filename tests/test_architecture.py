@@ -47,7 +47,7 @@ LAYERS: list[set[str]] = [
         "volatility",
     },
     {"stages"},
-    {"pipeline", "course", "imported"},
+    {"pipeline", "course", "imported", "signed"},
     {"terminal", "doctor", "lab"},
     {"verify", "handoff", "demo", "commands", "cli"},
 ]

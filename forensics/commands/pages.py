@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from forensics.blockio.sides import COMPARISON, Compared, compare
 from forensics.hashing import hash_file
 from forensics.rendering.blocks import Block, Fact, FactList, Figure, GridColumn, Section, Words, grid
 from forensics.rendering.live import MEASURES
-from forensics.rendering.page import page
+from forensics.rendering.page import Head, page
 from forensics.rendering.pdf import print_pdf
 from forensics.rendering.words import cell, rows
 from forensics.tables import Absent, Cell, Table
@@ -53,7 +54,7 @@ def write(folder: Path, one: Paged, title: str, *, pdf: bool) -> list[Path]:
     ]
     title = title or f"Block I/O of {show(one.label, 80)}"
     cover = Section("cover", title, (FactList(tuple(_facts(one))),))
-    return _files(folder, page(title, cover, sections, sort=_SORT), drawn, one.tables, _stamp([one]) if pdf else "")
+    return _files(folder, _Page(title, cover, sections), drawn, one.tables, _stamp([one]) if pdf else "")
 
 
 def side_by_side(captures: Sequence[Paged]) -> Table:
@@ -77,20 +78,33 @@ def write_comparison(folder: Path, captures: Sequence[Paged], table: Table, *, p
         Section("source", "What it was made of", (), parts),
     ]
     cover = Section("cover", title, (Words("Times of each capture count from its own first event."),))
-    return _files(folder, page(title, cover, sections, sort=_SORT), drawn, [table], _stamp(captures) if pdf else "")
+    return _files(folder, _Page(title, cover, sections), drawn, [table], _stamp(captures) if pdf else "")
 
 
 def _compared(captures: Sequence[Paged]) -> list[Compared]:
     return [Compared(one.label, one.trace, one.requests, one.tables) for one in captures]
 
 
-def _files(folder: Path, text: str, drawn: Mapping[str, bytes], made: Iterable[Table], stamp: str) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class _Page:
+    title: str
+    cover: Section
+    sections: Sequence[Section]
+
+    def text(self, *, printed: bool) -> str:
+        return page(Head(self.title, _SORT, printed=printed), self.cover, self.sections)
+
+
+def _files(folder: Path, made_of: _Page, drawn: Mapping[str, bytes], made: Iterable[Table], stamp: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "report.html"]
-    written[0].write_text(text, encoding="utf-8")
+    written[0].write_text(made_of.text(printed=False), encoding="utf-8")
     if stamp:
         written.append(folder / "report.pdf")
-        print_pdf(written[0], written[1], stamp=stamp)
+        with tempfile.TemporaryDirectory(prefix="forensics-") as place:
+            paper = Path(place) / "print.html"
+            paper.write_text(made_of.text(printed=True), encoding="utf-8")
+            print_pdf(paper, written[1], stamp=stamp)
     for name, content in drawn.items():
         written.append(folder / name)
         written[-1].write_bytes(content)

@@ -1,4 +1,4 @@
-"""Work a case on a target, and render its report again."""
+"""Work a case on a target."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def run(
         _run_each(context, root, asked, parallel)
     machine = _target(root, asked[0].target, host_key, identity, gone=bool(target_gone))
     secrets = Secrets(
-        login=_secret(login_password_fd, ask_login_password, f"Password of {machine.user} on {machine.label}: "),
-        sudo=_secret(sudo_password_fd, ask_sudo_password, f"sudo password on {machine.label}: "),
-        passphrase=_secret(passphrase_fd, ask=False, prompt=""),
+        login=secret(login_password_fd, ask_login_password, f"Password of {machine.user} on {machine.label}: "),
+        sudo=secret(sudo_password_fd, ask_sudo_password, f"sudo password on {machine.label}: "),
+        passphrase=secret(passphrase_fd, ask=False, prompt=""),
     )
     case = Case.load(root, number)
     order = Order(
@@ -131,7 +131,7 @@ def run(
         package_source=package_source or None,
         module_key=module_key.absolute() if module_key else None,
         module_certificate=module_certificate.absolute() if module_certificate else None,
-        module_passphrase=_secret(module_passphrase_fd, ask=False, prompt=""),
+        module_passphrase=secret(module_passphrase_fd, ask=False, prompt=""),
     )
     progress: Progress = Silent() if as_json else TerminalProgress()
     summary = course.work(case, machine, secrets, order, progress)
@@ -171,10 +171,10 @@ def _run_each(context: typer.Context, root: Path, asked: list[several.Asked], pa
     case = Case.load(root, given["number"])
     until = given["until"] or interpret.name
     secrets = {
-        "--login-password-fd": _secret(given["login_password_fd"], given["ask_login_password"], "Account password: "),
-        "--sudo-password-fd": _secret(given["sudo_password_fd"], given["ask_sudo_password"], "sudo password: "),
-        "--passphrase-fd": _secret(given["passphrase_fd"], ask=False, prompt=""),
-        "--module-passphrase-fd": _secret(given["module_passphrase_fd"], ask=False, prompt=""),
+        "--login-password-fd": secret(given["login_password_fd"], given["ask_login_password"], "Account password: "),
+        "--sudo-password-fd": secret(given["sudo_password_fd"], given["ask_sudo_password"], "sudo password: "),
+        "--passphrase-fd": secret(given["passphrase_fd"], ask=False, prompt=""),
+        "--module-passphrase-fd": secret(given["module_passphrase_fd"], ask=False, prompt=""),
     }
     as_json = given["as_json"]
     progress: Progress = Silent() if as_json else TerminalProgress()
@@ -198,26 +198,14 @@ def _handed_on(context: typer.Context) -> list[str]:
     return words
 
 
-@app.command()
-def report(number: CaseNumber, *, root: Root = HERE, as_json: AsJson = False) -> None:
-    """Render the report of a case again, as of its last ledger entry."""
-    case = Case.load(root, number)
-    exhibits = course.render(case, Silent() if as_json else TerminalProgress())
-    copies = publish(root, case, exhibits)
-    if as_json:
-        terminal.document({"case": case.number, "report": [str(one) for one in copies]})
-        return
-    for one in copies:
-        terminal.line(str(one))
-
-
 def publish(root: Path, case: Case, exhibits: tuple[Exhibit, ...]) -> list[Path]:
     """Copy a report's files to reports/, under the case's number."""
     copies = []
     for exhibit in exhibits:
         folder = root / "reports"
         folder.mkdir(exist_ok=True)
-        copy = folder / f"{case.number}{exhibit.path.suffix}"
+        signed = "-signed" if exhibit.facts.get("signed") else ""
+        copy = folder / f"{case.number}{signed}{exhibit.path.suffix}"
         fresh = copy.with_name(f".{copy.name}.new")
         shutil.copyfile(case.path(exhibit), fresh)
         fresh.replace(copy)
@@ -240,7 +228,8 @@ def _compression(word: str) -> str:
     return word
 
 
-def _secret(descriptor: int, ask: bool, prompt: str) -> Secret | None:  # noqa: FBT001 - two ways to one secret
+def secret(descriptor: int, ask: bool, prompt: str) -> Secret | None:  # noqa: FBT001 - two ways to one secret
+    """Read a secret from a file descriptor, or ask for it on the terminal; None when neither was wanted."""
     if descriptor >= 0:
         try:
             with os.fdopen(descriptor, encoding="utf-8") as file:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from forensics.model import Finding, Severity
+from forensics.model import Digest, Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,31 @@ GridCell: TypeAlias = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """A CSV file that holds every row of a grid of which a printed page leaves rows out; it travels inside the PDF."""
+
+    name: str
+    digest: Digest
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
-    """A table on the page. `total` is how many rows there are; fewer may be shown, and then that is said."""
+    """A table. A printed page shows its first `shown` rows, and says how many there are and where; the screen has all."""
 
     title: str
     columns: tuple[GridColumn, ...]
-    rows: tuple[tuple[GridCell, ...], ...]
-    total: int
+    rows: Sequence[tuple[GridCell, ...]]
+    shown: int
     source: str = ""  # where the whole table is: exhibit number and digest
     marked: frozenset[int] = frozenset()  # rows that a finding is about
     empty: str = "Nothing was found."
+    sheet: Sheet | None = None
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +86,20 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingList:
-    """Findings, the gravest first."""
+class Told:
+    """A finding whose words have room on a page, and the exhibits that it rests on with their digests."""
 
-    findings: tuple[Finding, ...]
+    finding: Finding
+    exhibits: tuple[tuple[str, str], ...]  # number, digest
+
+
+@dataclass(frozen=True, slots=True)
+class FindingList:
+    """Findings, the gravest first; a printed page shows the first `shown` of them, the screen has all."""
+
+    findings: tuple[Told, ...]
+    shown: int = 40
+    sheet: Sheet | None = None
 
 
 Block: TypeAlias = Words | FactList | Grid | Figure | FindingList
@@ -96,6 +121,12 @@ def severity_order(finding: Finding) -> tuple[int, str, str]:
     return (-list(Severity).index(finding.severity), finding.rule, finding.title)
 
 
+WIDEST = 16
+"""Columns that a page has room for; more are left out, and that is said."""
+LONGEST = 360
+"""Characters of a cell that a page has room for."""
+
+
 def grid(
     title: str,
     columns: Sequence[GridColumn],
@@ -106,12 +137,28 @@ def grid(
     marked: frozenset[int] = frozenset(),
     empty: str = "Nothing was found.",
 ) -> Grid:
-    """Make a grid of at most `limit` rows; a cell that would fill a page is cut, and the cut is said."""
-    shown = tuple(tuple(_cut(cell) for cell in row) for row in rows[:limit])
-    return Grid(title, tuple(columns), shown, len(rows), source, marked, empty)
+    """Make a grid of which a printed page shows `limit` rows at most.
+
+    A cell that would fill a page is cut, and so are columns for which there is no room; both cuts are said.
+    """
+    if len(columns) > WIDEST:
+        source = f"{source} The first {WIDEST} of {len(columns)} columns are shown.".strip()
+    shown = tuple(tuple(_cut(cell) for cell in row[:WIDEST]) for row in rows)
+    return Grid(title, tuple(columns[:WIDEST]), shown, limit, source, marked, empty)
 
 
-def _cut(value: GridCell, limit: int = 360) -> GridCell:
+def told(finding: Finding, digests: Mapping[str, str]) -> Told:
+    """Put the digests of its exhibits beside a finding; words that would fill a page are cut, and the cut is said."""
+    title, statement = _shortened(finding.title, 200), _shortened(finding.statement, 1000)
+    cut = replace(finding, title=title, statement=statement, repeat=_shortened(finding.repeat, 600))
+    return Told(cut, tuple((one, digests.get(one, "")) for one in finding.exhibits[:12]))
+
+
+def _cut(value: GridCell) -> GridCell:
     if isinstance(value, tuple):
-        return tuple(line if len(line) <= limit else f"{line[:limit]}… [{len(line) - limit} more]" for line in value)
-    return value if len(value) <= limit else f"{value[:limit]}… [{len(value) - limit} more]"
+        return tuple(_shortened(line) for line in value)
+    return _shortened(value)
+
+
+def _shortened(line: str, room: int = LONGEST) -> str:
+    return line if len(line) <= room else f"{line[:room]}… [{len(line) - room} more]"

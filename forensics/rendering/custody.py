@@ -60,7 +60,7 @@ def footprint(record: CaseRecord) -> Section:
     parts = tuple(
         Section(f"footprint-{target.label}", target.label, tuple(_touched(record, target))) for target in record.targets
     )
-    return Section("footprint", "Footprint on the target", (Words(LOGIN_WRITES),), parts)
+    return Section("footprint", "Footprint on the target", (Words(LOGIN_WRITES),), parts, flows=True)
 
 
 def _touched(record: CaseRecord, target: TargetRecord) -> list[Block]:
@@ -130,7 +130,7 @@ def custody(record: CaseRecord) -> Section:
             Fact("Not listed below", f"{counts}; all of them are in the ledger, attached to the PDF"),
         )
     )
-    return Section("custody", "Custody log", (facts, grid("", columns, lines, limit=150)))
+    return Section("custody", "Custody log", (facts, grid("", columns, lines, limit=150)), flows=True)
 
 
 def _said(event: Document) -> str:
@@ -228,4 +228,4 @@ def verify(record: CaseRecord) -> Section:
             "draft",
         ),
     ]
-    return Section("verify", "How to verify", tuple(blocks))
+    return Section("verify", "How to verify", tuple(blocks), flows=True)

@@ -230,4 +230,4 @@ def exhibits(record: CaseRecord) -> Section:
     note = (
         "The number's letter says where an exhibit comes from. Digests are SHA-256 in hexadecimal and never shortened."
     )
-    return Section("exhibits", "Exhibits", (Words(note, "note"),), tuple(parts))
+    return Section("exhibits", "Exhibits", (Words(note, "note"),), tuple(parts), flows=True)

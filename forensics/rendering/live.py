@@ -31,7 +31,7 @@ def chapter(record: CaseRecord) -> Section:
             Section(f"lynis-{target.label}", f"Lynis audit{suffix}", tuple(audit.blocks(target))),
             Section(f"collectors-{target.label}", f"Collectors and how each ended{suffix}", (_collectors(target),)),
         ]
-    return Section("live", "What the live system showed", (), tuple(parts))
+    return Section("live", "What the live system showed", (), tuple(parts), flows=True)
 
 
 def _block_io(target: TargetRecord) -> list[Block]:

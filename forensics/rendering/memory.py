@@ -25,7 +25,7 @@ def chapter(record: CaseRecord) -> Section:
             Section(f"modules-{target.label}", f"Kernel modules and hooks{suffix}", tuple(_kernel(target))),
             Section(f"plugins-{target.label}", f"Plugins and how each ended{suffix}", tuple(_plugins(target))),
         ]
-    return Section("memory", "What memory shows", (), tuple(parts))
+    return Section("memory", "What memory shows", (), tuple(parts), flows=True)
 
 
 def _flagged(target: TargetRecord) -> frozenset[int]:

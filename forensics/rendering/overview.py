@@ -17,6 +17,7 @@ from forensics.rendering.blocks import (
     Words,
     grid,
     severity_order,
+    told,
 )
 from forensics.rendering.evidence import proven
 from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, text
@@ -33,6 +34,7 @@ STAGES = {
     "analyse": "Analyse: Volatility 3 on the sealed image; the target is not touched.",
     "interpret": "Interpret: collected output and plugin rows read into tables, pictures and findings.",
     "report": "Report: this document, made from the case as of one ledger entry.",
+    "sign": "Sign: a copy of an earlier report, with the examiner's certificate.",
 }
 
 
@@ -163,7 +165,8 @@ def findings(record: CaseRecord) -> Section:
         "the case is for the examiner to say.",
         "note",
     )
-    return Section("findings", "Findings", (note, FindingList(every)))
+    digests = {one.number: str(one.digest) for one in record.exhibits}
+    return Section("findings", "Findings", (note, FindingList(tuple(told(one, digests) for one in every))))
 
 
 def methods(record: CaseRecord) -> Section:

@@ -22,8 +22,9 @@ class Attached:
     """A file that travels inside the PDF."""
 
     path: Path
-    name: str
+    name: str  # ASCII; its ending tells its type
     description: str
+    relationship: str = "Data"  # to the document: "Data", "Source" or "Supplement" (ISO 19005-3, AFRelationship)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,18 @@ class PrintLimits:
     seconds: int = 300  # processor time, and wall time
 
 
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What came of a print."""
+
+    pages: int
+    lacking: tuple[str, ...]  # characters that no font here has: they are written by their number, as in \\u4e2d
+    without_network: bool  # whether the child could be kept from the network by the system too
+
+
 def print_pdf(
     html: Path, output: Path, *, stamp: str, attached: Sequence[Attached] = (), limits: PrintLimits | None = None
-) -> None:
+) -> Printed:
     """Print the page to a new PDF file; `stamp` (RFC 3339) is every date in it: the same page gives the same bytes.
 
     Raises StageFailed when the child breaks, is killed by its limits, or asks for anything that is not in the page.
@@ -62,6 +72,8 @@ def print_pdf(
         output.unlink(missing_ok=True)
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise _failed(show(words[-1]) if words else f"it ended with status {done.returncode}")
+    told = json.loads(done.stdout)
+    return Printed(told["pages"], tuple(told["lacking"]), told["without_network"])
 
 
 def _failed(why: str) -> StageFailed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forensics.rendering.blocks import Block, GridColumn, Section, grid
-from forensics.rendering.missing import nothing
+from forensics.rendering.missing import nothing_of
 from forensics.rendering.record import CaseRecord, TargetRecord
 from forensics.rendering.words import rows
 
@@ -81,8 +81,6 @@ SYSTEM = (
     Shown("deleted_mapped", "open_files", "Deleted files that are mapped",
           (("pid", "PID", 10), ("path", "Path", 62), ("executable", "Executable", 14), ("bytes", "Bytes", 14)),
           "No process maps a deleted file."),
-    Shown("environments", "environments", "Environments of processes",
-          (("pid", "PID", 10), ("key", "Name", 30), ("value", "Value", 60)), "No environment was given.", 15),
     Shown("services", "services", "Services",
           (("unit", "Unit", 28), ("state", "State", 14), ("enabled", "Enabled", 12), ("user", "User", 10), ("command", "Command", 36)),
           "No service is known."),
@@ -138,14 +136,14 @@ def chapter(record: CaseRecord) -> Section:
         for target in record.targets
         for name, title, shown in PARTS
     )  # fmt: skip
-    return Section("state", "Timeline, views and state of the system", (), parts)
+    return Section("state", "Timeline, views and state of the system", (), parts, flows=True)
 
 
 def _blocks(target: TargetRecord, every: tuple[Shown, ...]) -> list[Block]:
-    """Give each table; of those that are not there, once for each item, how it ended."""
+    """Give each table; of those that are not there, how the items ended."""
     there = [_grid(target, one) for one in every if one.table in target.tables]
     items = dict.fromkeys(one.item for one in every if one.table not in target.tables)
-    return [*there, *(nothing(target, item) for item in items)]
+    return [*there, *nothing_of(target, items)]
 
 
 def _grid(target: TargetRecord, one: Shown) -> Block:

@@ -7,12 +7,15 @@ import subprocess
 import time
 from pathlib import Path
 
+import pikepdf
 import pypdf
 import pytest
 
 from forensics.errors import StageFailed
+from forensics.rendering.blocks import GridColumn, Section, Words, grid
 from forensics.rendering.document import html
-from forensics.rendering.pdf import Attached, PrintLimits, print_pdf
+from forensics.rendering.page import Head, page
+from forensics.rendering.pdf import Attached, Printed, PrintLimits, print_pdf
 from tests.rendering import synthetic
 
 STAMP = "2026-11-23T20:15:00.000000Z"
@@ -24,13 +27,26 @@ def printed(folder: Path, page: str, name: str = "report.pdf", limits: PrintLimi
     ledger = folder / "custody.jsonl"
     ledger.write_text('{"sequence":0}\n', encoding="ascii")
     output = folder / name
-    print_pdf(source, output, stamp=STAMP, attached=[Attached(ledger, "custody.jsonl", "The ledger")], limits=limits)
+    sheet = folder / "rows-01.csv"
+    sheet.write_text("a,b\r\n", encoding="ascii")
+    attached = [Attached(sheet, sheet.name, "Rows"), Attached(ledger, "custody.jsonl", "The ledger", "Source")]
+    print_pdf(source, output, stamp=STAMP, attached=attached, limits=limits)
     return output
+
+
+def small(folder: Path, *words: str, limits: PrintLimits | None = None) -> Printed:
+    source = folder / "small.html"
+    source.write_text(page(Head("small", printed=True), Section("c", "Small", tuple(map(Words, words))), []))
+    return print_pdf(source, folder / "small.pdf", stamp=STAMP, limits=limits)
+
+
+def words_of(path: Path) -> str:
+    return subprocess.run(["pdftotext", path, "-"], capture_output=True, check=True, text=True).stdout
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return printed(tmp_path_factory.mktemp("pdf"), html(synthetic.record(synthetic.HOSTILE)))
+    return printed(tmp_path_factory.mktemp("pdf"), html(synthetic.record(synthetic.HOSTILE), printed=True))
 
 
 def test_the_pdf_is_whole_tagged_and_titled(report: Path) -> None:
@@ -49,7 +65,56 @@ def test_the_pdf_has_bookmarks_and_carries_the_ledger(report: Path) -> None:
     document = pypdf.PdfReader(report)
     titles = {str(entry["/Title"]) for entry in document.outline if isinstance(entry, dict)}
     assert "Exhibits" in titles
-    assert set(document.attachments) == {"custody.jsonl"}
+    assert set(document.attachments) == {"custody.jsonl", "rows-01.csv"}
+
+
+def test_attachments_say_what_they_are_to_the_document(report: Path) -> None:
+    with pikepdf.open(report) as document:
+        specs = {str(one["/UF"]): one for one in document.Root["/AF"]}
+        assert len(specs) == len(document.Root["/AF"]) == 2
+        assert [str(name) for name in document.Root["/Names"]["/EmbeddedFiles"]["/Names"]][::2] == sorted(specs)
+        assert str(specs["custody.jsonl"]["/AFRelationship"]) == "/Source"
+        assert str(specs["custody.jsonl"]["/EF"]["/F"]["/Subtype"]) == "/application/x-ndjson"
+        assert str(specs["rows-01.csv"]["/EF"]["/F"]["/Subtype"]) == "/text/csv"
+        assert str(specs["rows-01.csv"]["/EF"]["/F"]["/Params"]["/ModDate"]) == "D:20261123201500Z"
+
+
+def test_the_pdf_says_that_it_is_for_the_archive(report: Path) -> None:
+    with pikepdf.open(report) as document:
+        with document.open_metadata() as metadata:
+            assert (metadata["pdfaid:part"], metadata["pdfaid:conformance"]) == ("3", "A")
+        assert bool(document.Root["/MarkInfo"]["/Marked"])
+        assert "/StructTreeRoot" in document.Root
+        assert str(document.Root["/OutputIntents"][0]["/S"]) == "/GTS_PDFA1"
+        assert "/JavaScript" not in document.Root["/Names"]
+        assert str(document.docinfo["/Author"]) == "Ada Examiner"
+        assert "As of ledger entry 19, sha256:" in str(document.docinfo["/Subject"])
+
+
+def test_the_tools_of_others_take_the_attachments_out_whole(report: Path, tmp_path: Path) -> None:
+    subprocess.run(["pdfdetach", "-saveall", "-o", tmp_path, report], check=True, capture_output=True)
+    assert (tmp_path / "custody.jsonl").read_text() == '{"sequence":0}\n'
+
+
+def test_a_character_that_no_font_has_is_written_by_its_number_and_told(tmp_path: Path) -> None:
+    made = small(tmp_path, "name \u4e2d\u0378\u0416")
+    assert made.lacking == ("\u4e2d",)
+    said = words_of(tmp_path / "small.pdf")
+    assert "\\u4e2d" in said
+    assert "\u0416" in said
+
+
+def test_what_a_target_can_write_at_length_does_not_stop_the_print(tmp_path: Path) -> None:
+    tall = grid("tall", [GridColumn("a"), GridColumn("b", mono=True)], [("w" * 200_000, "v" * 200_000)] * 30)
+    source = tmp_path / "long.html"
+    source.write_text(page(Head("long", printed=True), Section("c", "x" * 200_000, (Words("y" * 200_000), tall)), []))
+    made = print_pdf(source, tmp_path / "long.pdf", stamp=STAMP, limits=PrintLimits(seconds=120))
+    assert made.pages < 20
+
+
+def test_the_child_has_no_network(tmp_path: Path) -> None:
+    allowed = subprocess.run(["unshare", "--user", "--net", "true"], capture_output=True, check=False).returncode == 0
+    assert small(tmp_path, "one").without_network == allowed
 
 
 def test_every_font_is_embedded(report: Path) -> None:
