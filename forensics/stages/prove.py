@@ -94,7 +94,7 @@ def prove(
     _judge_landmarks(judgement, path, facts)
     judgement.figures["smear"] = _smear(received, facts, now)
     desk.progress.say("Reading the process list from the image")
-    found = _processes(desk, judgement, path, table, facts)
+    found = _processes(desk, judgement, path, table)
     if found is not None:
         _judge_processes(judgement, found, facts.processes, now)
         yield _table_draft(desk, image, found, facts.processes, now)
@@ -225,14 +225,11 @@ def _smear(received: Mapping[str, Any], facts: Facts, now: _Now) -> dict[str, JS
 
 
 def _processes(
-    desk: Desk, judgement: _Judgement, path: Path, table: SymbolTable | NoSymbols, facts: Facts
+    desk: Desk, judgement: _Judgement, path: Path, table: SymbolTable | NoSymbols
 ) -> tuple[MemoryProcess, ...] | None:
     """Read the process list; None when there is none, with the reason said."""
     if isinstance(table, NoSymbols):
         judgement.reasons.append(f"no process list was read: there is no symbol table ({table.reason})")
-        return None
-    if facts.five_level_paging:
-        judgement.reasons.append("no process list was read: page tables have five levels, which Volatility cannot read")
         return None
     work = desk.work / "listing"
     work.mkdir()

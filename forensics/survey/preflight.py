@@ -135,18 +135,15 @@ def prove(facts: Facts, around: Surroundings) -> Preflight:
         return Preflight(
             "prove", works=False, why="the RAM map (/proc/iomem) is hidden: no image can be called complete"
         )
-    return _readable("prove", facts, around, "the RAM map and a symbol table are at hand")
+    return _readable("prove", around, "the RAM map and a symbol table are at hand")
 
 
-def analyse(facts: Facts, around: Surroundings) -> Preflight:
+def analyse(_: Facts, around: Surroundings) -> Preflight:
     """Tell whether Volatility will read the image."""
-    return _readable("analyse", facts, around, "page tables have four levels, and there is a symbol table")
+    return _readable("analyse", around, "there is a symbol table")
 
 
-def _readable(subject: str, facts: Facts, around: Surroundings, good: str) -> Preflight:
-    if facts.five_level_paging:
-        why = "page tables have five levels (la57): Volatility 3 reads four only, and would find nothing"
-        return Preflight(subject, works=False, why=why)
+def _readable(subject: str, around: Surroundings, good: str) -> Preflight:
     if not (around.has_btf and around.has_symbols):
         return Preflight(subject, works=None, why="no symbol table can be made from the target's own BTF and kallsyms")
     return Preflight(subject, works=True, why=good)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from volatility3.framework import exceptions, interfaces
-from volatility3.framework.layers import physical
 
 from forensics.model import JSON, Outcome
 from forensics.text import show
@@ -136,7 +135,6 @@ def start(job: Job, image: Image, item: str, kind: Plugin) -> Child:
     status = 1
     try:
         _limit(job.limits, parent)
-        reopen(image)
         lost: list[str] = []
         prepare(image.context, item, lost)
         words = _Run(job, image, item, kind, path, lost).words()
@@ -163,13 +161,6 @@ def _data_held() -> int:
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def reopen(image: Image) -> None:
-    """Open the image's file again: an inherited descriptor shares its position with every other child."""
-    for layer in image.context.layers.values():
-        if isinstance(layer, physical.FileLayer):
-            layer._file_ = None  # as its own __getstate__ does for the same purpose
 
 
 def ended(child: Child, status: int, cut: str) -> Ended:

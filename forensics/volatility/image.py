@@ -13,14 +13,15 @@ from typing import Any
 from volatility3.framework import contexts, exceptions
 from volatility3.framework.automagic import linux as linux_automagic
 from volatility3.framework.automagic import symbol_cache
-from volatility3.framework.layers import lime, physical, scanners
+from volatility3.framework.layers import lime, scanners
 from volatility3.framework.symbols import linux
 from volatility3.framework.symbols.linux.network import NetSymbols
 
 from forensics.model import JSON
 from forensics.text import show
 from forensics.volatility import tablefile
-from forensics.volatility.layers import ReceivedLime, received_lime
+from forensics.volatility.layers import ReceivedLime, mapped_file, received_lime
+from forensics.volatility.paging import Paging, settle
 from forensics.volatility.quirks import mend_types
 
 KERNEL = "kernel"
@@ -61,9 +62,12 @@ def open_image(image: Path, table: Path) -> Image:
         layer = _kernel_layer(context, memory.name)
     if layer is None:
         raise Unopened(_no_kernel(context, memory, banner))
-    _adopt(context, layer)
-    facts = _facts(layer, banner, notes) | {"bytes_missing": memory.missing}
-    _test(context, notes)
+    symbols = _symbols(context)
+    paging = settle(context, layer, symbols, notes)
+    context.add_layer(paging.layer)
+    _adopt(context, paging.layer, symbols)
+    facts = _facts(paging, banner, notes) | {"bytes_missing": memory.missing}
+    _test(context, paging)
     return Image(context, facts)
 
 
@@ -79,8 +83,7 @@ def _memory(context: contexts.Context, image: Path) -> ReceivedLime:
     """Open the file and its LiME ranges: the layer of physical addresses."""
     if not image.stat().st_size:
         raise Unopened("the image is an empty file")
-    context.config["file.location"] = image.as_uri()
-    context.add_layer(physical.FileLayer(context, "file", "file"))
+    mapped_file(context, image.as_uri())
     try:
         return received_lime(context, "file")
     except lime.LimeFormatException as error:
@@ -96,15 +99,17 @@ def _kernel_layer(context: contexts.Context, memory: str) -> Any:
             logging.getLogger(__name__).warning("%s: %s", stacker.__name__, error)
             continue
         if layer is not None:
-            context.add_layer(layer)
             return layer
     return None
 
 
-def _adopt(context: contexts.Context, layer: Any) -> None:
+def _symbols(context: contexts.Context) -> Any:
+    """Give the table that was read while the kernel was looked for."""
+    return [one for one in context.symbol_space.values() if isinstance(one, _Symbols)][-1]
+
+
+def _adopt(context: contexts.Context, layer: Any, table: Any) -> None:
     """Make the kernel module of the layer and the table that found it: what Volatility loads a second time for."""
-    name = [one for one in context.symbol_space if isinstance(context.symbol_space[one], _Symbols)][-1]
-    table = context.symbol_space[name]
     for one in (table, table._delegate):  # noqa: SLF001 (each keeps its own copy; there is no other way in)
         one.config["symbol_mask"] = layer.address_mask
     table.clear_symbol_cache()
@@ -112,19 +117,22 @@ def _adopt(context: contexts.Context, layer: Any) -> None:
     NetSymbols.apply(table)
     mend_types(table)
     offset = layer.config["kernel_virtual_offset"]
-    contexts.Module.create(context, KERNEL, layer.name, offset, symbol_table_name=name)
+    contexts.Module.create(context, KERNEL, layer.name, offset, symbol_table_name=table.name)
 
 
-def _facts(layer: Any, banner: bytes, notes: list[dict[str, Any]]) -> dict[str, JSON]:
+def _facts(paging: Paging, banner: bytes, notes: list[dict[str, Any]]) -> dict[str, JSON]:
+    layer = paging.layer
     return {
         "banner": banner.rstrip(b"\x00\n").decode(errors="backslashreplace"),
         "page_table": int(layer.config["page_map_offset"]),
         "kernel_offset": int(layer.config["kernel_virtual_offset"]),
         "crash_notes": len(notes),
+        "page_levels": paging.levels,
+        "page_levels_told": dict(paging.told),
     }
 
 
-def _test(context: contexts.Context, notes: list[dict[str, Any]]) -> None:
+def _test(context: contexts.Context, paging: Paging) -> None:
     """Look for one process: tables that fit and plugins that see nothing are a failure, not an empty answer."""
     from volatility3.plugins.linux import pslist  # noqa: PLC0415 (plugins are imported after their path is set)
 
@@ -133,10 +141,15 @@ def _test(context: contexts.Context, notes: list[dict[str, Any]]) -> None:
         why = "the kernel's process list is empty"
     except exceptions.VolatilityException as error:
         found, why = None, f"the kernel's process list cannot be read ({error})"
-    if found is None and any(note.get("NUMBER(pgtable_l5_enabled)") == 1 for note in notes):
-        why += ": this kernel ran with 5-level page tables, which Volatility 2.28 does not read"
-    if found is None:
-        raise Unopened(f"the symbol table fits and the page tables were found, but {why}")
+    if found is not None and not paging.disagreement:
+        return
+    told = ", ".join(f"{levels} by {source}" for source, levels in paging.told.items()) or "not told by the kernel"
+    said = f"; {paging.disagreement}" if paging.disagreement else ""
+    why = why if found is None else "what they lead to does not hold together"
+    raise Unopened(
+        f"the symbol table fits and the page tables were found, but {why}{said} "
+        f"(levels of the page tables: {told}; walked: {paging.levels})"
+    )
 
 
 def _no_kernel(context: contexts.Context, memory: ReceivedLime, banner: bytes) -> str:

@@ -105,11 +105,42 @@ def test_an_empty_process_list_is_a_failure_not_an_empty_answer(running: Running
     assert "process list is empty" in said.reason
 
 
-def test_five_level_page_tables_are_named_as_the_cause(running: Running, tmp_path: Path) -> None:
-    image = tiny.image(tmp_path / "five", tasks=(), note={"NUMBER(pgtable_l5_enabled)": "1"})
+L5 = "NUMBER(pgtable_l5_enabled)"
+
+
+@pytest.mark.parametrize("note", [{L5: "1"}, {}, {L5: "0"}], ids=["note", "variable alone", "a note that is wrong"])
+def test_page_tables_of_five_levels_give_the_same_rows_as_four(
+    running: Running, tmp_path: Path, note: dict[str, str]
+) -> None:
+    opened, ended = running(PSLIST, image=tiny.image(tmp_path / "five", note=note, levels=5))
+    assert isinstance(opened, Opened)
+    assert isinstance(ended, Ended)
+    assert opened.facts["page_levels"] == 5
+    assert (ended.outcome, ended.facts["rows"]) == (Outcome.DONE, 3)
+    five = tables.read(tmp_path / "rows" / f"{PSLIST}.jsonl").rows
+    opened, _ = running(PSLIST)
+    assert isinstance(opened, Opened)
+    assert opened.facts["page_levels"] == 4
+    four = tables.read(tmp_path / "rows" / f"{PSLIST}.jsonl").rows
+    assert [row[2:] for row in five] == [row[2:] for row in four]
+    assert all(int(str(one[1])) ^ int(str(other[1])) == 0x1FF << 48 for one, other in zip(five, four, strict=True))
+
+
+def test_an_empty_list_behind_five_levels_is_a_failure_that_names_them(running: Running, tmp_path: Path) -> None:
+    (said,) = running(PSLIST, image=tiny.image(tmp_path / "five", tasks=(), note={L5: "1"}, levels=5))
+    assert isinstance(said, Unusable)
+    assert "process list is empty" in said.reason
+    assert "5 by VMCOREINFO, 5 by __pgtable_l5_enabled; walked: 5" in said.reason
+
+
+def test_a_kernel_that_the_two_ways_find_at_different_places_is_a_failure(running: Running, tmp_path: Path) -> None:
+    image = tiny.image(tmp_path / "moved")
+    memory = bytearray(image.read_bytes())
+    memory[32 + tiny.INIT_TASK + 80] ^= 0x20  # what the idle task says of its files
+    image.write_bytes(memory)
     (said,) = running(PSLIST, image=image)
     assert isinstance(said, Unusable)
-    assert "5-level" in said.reason
+    assert "moved by another offset" in said.reason
 
 
 def test_a_truncated_image_is_read_as_far_as_it_goes(running: Running, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ BASE = 0xFFFFFFFF80000000
 SIZE = 4 << 20
 BANNER = b"Linux version 6.1.0-tiny (who@where) (gcc 12) #1 SMP (2026-01-01)\n\x00"
 PGD, INIT_TASK, TASKS, CREDS, BANNER_AT, NOTE_AT = 0x1000, 0x100000, 0x101000, 0x120000, 0x130000, 0x140000
+FILES, LEVELS_AT = 0x150000, 0x160000
 PRESENT, LARGE = 0x3, 0x83
 
 
@@ -31,10 +32,15 @@ THREE = (Task(1, 0, b"systemd"), Task(2, 0, b"kthreadd"), Task(77, 1, b"sh\x1b[2
 
 
 def image(
-    path: Path, tasks: Sequence[Task] = THREE, banner: bytes = BANNER, note: Mapping[str, str] | None = None
+    path: Path,
+    tasks: Sequence[Task] = THREE,
+    banner: bytes = BANNER,
+    note: Mapping[str, str] | None = None,
+    levels: int = 4,
 ) -> Path:
     memory = bytearray(SIZE)
-    _page_tables(memory)
+    _page_tables(memory, levels)
+    struct.pack_into("<I", memory, LEVELS_AT, levels == 5)
     _tasks(memory, tasks)
     memory[BANNER_AT : BANNER_AT + len(banner)] = banner
     words = {
@@ -52,9 +58,11 @@ def image(
     return path
 
 
-def _page_tables(memory: bytearray) -> None:
+def _page_tables(memory: bytearray, levels: int) -> None:
+    top = 0x4000 if levels == 5 else 0x2000
     for at, entry in (
-        (PGD + 511 * 8, 0x2000 | PRESENT),
+        (PGD + 511 * 8, top | PRESENT),
+        (0x4000 + 511 * 8, 0x2000 | PRESENT),
         (0x2000 + 510 * 8, 0x3000 | PRESENT),
         (0x3000, 0 | LARGE),
         (0x3008, 0x200000 | LARGE),
@@ -71,12 +79,14 @@ def _tasks(memory: bytearray, tasks: Sequence[Task]) -> None:
         struct.pack_into("<QQiiI", memory, place, BASE + around[0], BASE + around[1], task.pid, task.pid, 0)
         struct.pack_into("<QQ", memory, place + 48, BASE + at[task.ppid], BASE + CREDS + 0x100 * index)
         memory[place + 64 : place + 64 + len(task.comm)] = task.comm
+        struct.pack_into("<Q", memory, place + 80, BASE + FILES)
         struct.pack_into("<IIII", memory, CREDS + 0x100 * index, *[task.uid] * 4)
 
 
 def table(path: Path, banner: bytes = BANNER, producer: str = "tiny") -> Path:
     """A symbol table with the types that Volatility insists on, and the fields that pslist reads."""
-    addresses = {"init_task": INIT_TASK, "init_top_pgt": PGD, "swapper_pg_dir": PGD, "init_files": 0, "init_mm": 0}
+    addresses = {"init_task": INIT_TASK, "init_top_pgt": PGD, "swapper_pg_dir": PGD, "init_mm": 0}
+    addresses |= {"init_files": FILES, "__pgtable_l5_enabled": LEVELS_AT}
     symbols: dict[str, object] = {name: {"address": BASE + at} for name, at in addresses.items()}
     symbols["init_task"] = {"address": BASE + INIT_TASK, "type": {"kind": "struct", "name": "task_struct"}}
     constant = base64.b64encode(banner).decode()
@@ -157,7 +167,7 @@ def _user_types() -> dict[str, object]:
         16, **{name: (4 * n, base("unsigned int")) for n, name in enumerate(("uid", "gid", "euid", "egid"))}
     )
     types["task_struct"] = struct_of(
-        80,
+        88,
         tasks=(0, {"kind": "struct", "name": "list_head"}),
         pid=(16, base("int")),
         tgid=(20, base("int")),
@@ -167,5 +177,6 @@ def _user_types() -> dict[str, object]:
         real_parent=(48, pointer("task_struct")),
         cred=(56, pointer("cred")),
         comm=(64, {"kind": "array", "count": 16, "subtype": base("char")}),
+        files=(80, pointer("files_struct")),
     )
     return types
