@@ -10,11 +10,14 @@ collectors:
   - lynis
 plugins:
   - linux.pslist.PsList
+  - linux.vmaregexscan.VmaRegExScan: {pattern: "BEGIN [A-Z ]*PRIVATE KEY"}
+plugin_folders: [/home/ann/plugins]
 yara: rules                   # a folder beside this file
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.resources import files
@@ -28,6 +31,7 @@ from forensics.collectors import Chosen, CollectSettings, collectors
 from forensics.errors import UsageError
 from forensics.model import JSON
 from forensics.text import show
+from forensics.volatility import AskedPlugin
 
 PLANS = files("forensics") / "plans"
 
@@ -72,7 +76,8 @@ class Plan(BaseModel):
     description: str = ""
     engine: str = "auto"
     collectors: tuple[Step, ...] = ()
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[Annotated[Choice, BeforeValidator(_named)], ...] = ()
+    plugin_folders: tuple[str, ...] = ()  # of the analyst's own plugins
     yara: str = ""  # a folder of YARA rules; one that is not absolute stands beside the plan's own file
 
     @model_validator(mode="after")
@@ -98,6 +103,19 @@ class Plan(BaseModel):
     def with_yara(self, folder: Path) -> Plan:
         """Give the same plan with the YARA rules of this folder."""
         return self.model_copy(update={"yara": str(folder.absolute())})
+
+    @property
+    def analysis(self) -> tuple[AskedPlugin, ...]:
+        """The plugins as the stage takes them; what is asked for more than once has a name of its own each time."""
+        seen: Counter[str] = Counter()
+        asked = []
+        for choice in self.plugins:
+            if not choice.settings and seen[choice.name]:
+                continue
+            seen[choice.name] += 1
+            item = choice.name if seen[choice.name] == 1 else f"{choice.name}~{seen[choice.name]}"
+            asked.append(AskedPlugin(item, choice.settings))
+        return tuple(asked)
 
     @property
     def collection(self) -> CollectSettings:

@@ -17,7 +17,7 @@ def test_every_plan_that_comes_with_the_program_can_be_used(name: str) -> None:
     loaded = plan.load(name)
     assert loaded.name == name
     assert loaded.description
-    assert set(loaded.plugins) <= {one.name for one in available()}
+    assert {one.item for one in loaded.analysis} <= {one.name for one in available()}
 
 
 def test_the_full_plan_runs_every_collector() -> None:
@@ -30,6 +30,12 @@ def test_a_file_is_a_plan_too(tmp_path: Path) -> None:
     path.write_text("name: mine\ncollectors:\n  - processes\n  - lynis: {limit: 60, groups: [kernel]}\n")
     (first,), (second,) = plan.load(str(path)).collection.groups
     assert (first.name, first.settings, second.settings) == ("processes", {}, {"limit": 60, "groups": ["kernel"]})
+
+
+def test_a_plugin_may_run_more_than_once_with_other_arguments() -> None:
+    words = "name: x\nplugins: [a.A, b.B: {pattern: one}, b.B: {pattern: two}, a.A]"
+    told = [(one.item, dict(one.arguments)) for one in plan.read(words, "x.yaml").analysis]
+    assert told == [("a.A", {}), ("b.B", {"pattern": "one"}), ("b.B~2", {"pattern": "two"})]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from forensics.model import (
 from forensics.plan import Plan
 from forensics.stage import Desk, Entered, stage
 from forensics.text import show
-from forensics.volatility import DEFAULT, YARA, Ended, Job, Opened, run
+from forensics.volatility import DEFAULT, YARA, AskedPlugin, Ended, Job, Opened, run
 from forensics.volatility.messages import Limits
 
 _FOR_SHARED_MACHINES = 4
@@ -41,7 +41,7 @@ def _children() -> int:
 class AnalyseSettings:
     """Which plugins run, and what each may use."""
 
-    plugins: tuple[str, ...] = DEFAULT
+    plugins: tuple[AskedPlugin, ...] = tuple(map(AskedPlugin, DEFAULT))
     seconds: float = 1800.0  # of the wall clock, a plugin
     memory: int = 2 << 30  # bytes, a plugin
     plugin_folders: tuple[str, ...] = ()  # absolute; the analyst's own plugins
@@ -52,11 +52,14 @@ class AnalyseSettings:
 
 def settings_of(plan: Plan) -> AnalyseSettings:
     """Give what a plan says of the analysis; UsageError when its YARA rules cannot be used."""
-    plugins = plan.plugins or DEFAULT
+    plugins = plan.analysis or tuple(map(AskedPlugin, DEFAULT))
+    folders = tuple(str(Path(one).expanduser().absolute()) for one in plan.plugin_folders)
     if not plan.yara:
-        return AnalyseSettings(plugins)
+        return AnalyseSettings(plugins, plugin_folders=folders)
     rules = yararules.read(Path(plan.yara).absolute())
-    return AnalyseSettings((*plugins, YARA), yara=str(rules.folder), yara_digest=rules.digest)
+    return AnalyseSettings(
+        (*plugins, AskedPlugin(YARA)), plugin_folders=folders, yara=str(rules.folder), yara_digest=rules.digest
+    )
 
 
 def load_analysis(entered: Entered) -> Analysis:
@@ -73,7 +76,7 @@ def analyse(
     settings: AnalyseSettings,
 ) -> Iterator[Draft | Result]:
     """Run the plugins on the image with the kernel's symbol table."""
-    left = [name for name in dict.fromkeys(settings.plugins) if name not in desk.results]
+    left = [name for name in dict.fromkeys(one.item for one in settings.plugins) if name not in desk.results]
     if not proof.usable:
         desk.progress.say(
             f"the image was {proof.verdict.value} when it was proven: {show('; '.join(proof.reasons), 300)}"
@@ -118,6 +121,9 @@ def _why_not(image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols) -
 def _run(
     desk: Desk, image: Exhibit, table: Exhibit, names: list[str], settings: AnalyseSettings
 ) -> Iterator[Draft | Result]:
+    given = {one.item: one.arguments for one in settings.plugins if one.arguments and one.item in names}
+    if settings.yara:
+        given[YARA] = {"rules": str((desk.work / _RULES).resolve())}
     job = Job(
         image=str(desk.path(image).resolve()),
         table=str(desk.path(table).resolve()),
@@ -126,8 +132,8 @@ def _run(
         children=settings.children or _children(),
         limits=Limits(settings.seconds, settings.memory),
         plugin_folders=settings.plugin_folders,
-        arguments={YARA: {"rules": str((desk.work / _RULES).resolve())}} if settings.yara else {},
         sources=(image.number, table.number),
+        arguments=given,
     )
     desk.progress.say(f"Volatility opens {image.number} with {table.number}")
     with closing(run(job)) as said, desk.progress.task("plugins", len(names), "plugins") as done:
@@ -151,6 +157,11 @@ def _enter(desk: Desk, ended: Ended, sources: tuple[Exhibit, ...]) -> Iterator[D
             sources=sources,
             facts={"rows": ended.facts.get("rows", 0), "outcome": ended.outcome.value},
         )
+    for place, named in ended.files:
+        path = desk.work / place
+        title = f"File that Volatility {ended.item} wrote"
+        yield Draft(path, Role.DERIVED, "plugin-file", title, f"{ended.item.rpartition('.')[2]}-{path.name}.bin",
+                    item=ended.item, sources=sources, facts={"named": named})  # fmt: skip
     yield Result(ended.item, ended.outcome, ended.reason, ended.facts)
 
 

@@ -4,7 +4,7 @@ What a stage uses is here, and imports nothing of Volatility, which freezes its 
 happens in a fresh process only (`forensics.volatility.worker`), never in one that holds connections to a target.
 """
 
-from forensics.volatility.catalogue import DEFAULT, YARA, Available, available
+from forensics.volatility.catalogue import DEFAULT, YARA, AskedPlugin, Available, available
 from forensics.volatility.listing import MemoryProcess, NoProcessList, ProcessList, processes
 from forensics.volatility.messages import Ended, Job, Opened, Unusable
 from forensics.volatility.session import run
@@ -12,6 +12,7 @@ from forensics.volatility.session import run
 __all__ = [
     "DEFAULT",
     "YARA",
+    "AskedPlugin",
     "Available",
     "Ended",
     "Job",

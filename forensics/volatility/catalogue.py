@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics.errors import StageFailed
+from forensics.model import JSON
 from forensics.volatility.process import run_module
 
 DEFAULT: tuple[str, ...] = (
@@ -78,6 +79,14 @@ def by_length(names: Sequence[str]) -> list[str]:
     """Put the plugins that are known to take long first, so that none of them ends alone."""
     order = {name: place for place, name in enumerate(_LONGEST)}
     return sorted(names, key=lambda name: order.get(name, len(order)))
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPlugin:
+    """A plugin that is to run, under the name that its result is to have, and the arguments that it is given."""
+
+    item: str  # the plugin's name; behind a ~ the number of the time, where it runs more than once
+    arguments: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

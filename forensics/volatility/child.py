@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from volatility3.framework import exceptions, interfaces
+from volatility3.framework import exceptions
 
 from forensics.model import JSON, Outcome
 from forensics.text import show
@@ -25,6 +26,7 @@ from forensics.volatility.messages import Ended, Job, Limits
 from forensics.volatility.plugins import Plugin, configure, purpose
 from forensics.volatility.quirks import prepare
 from forensics.volatility.rows import RowWriter
+from forensics.volatility.written import Written
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _WARNINGS_KEPT = 20
@@ -66,6 +68,7 @@ class _Run:
     lost: list[str]  # entries that a plugin had to pass over
     torn: list[str] = field(default_factory=list)
     warnings: _Warnings = field(default_factory=_Warnings)
+    written: Written | None = None
 
     def words(self) -> dict[str, JSON]:
         """Run it, and tell how it ended."""
@@ -82,6 +85,7 @@ class _Run:
             "why": why or _lost_words(self.lost),
             "warnings": [*self.torn[:_WARNINGS_KEPT], *self.warnings.kept],
             "torn_rows": len(self.torn),
+            "files": self.written.told if self.written else [],
             "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
 
@@ -91,20 +95,13 @@ class _Run:
         if missing:
             raise exceptions.UnsatisfiedException(missing)
         plugin = self.kind(self.image.context, path)
-        plugin.set_open_method(_NoFiles)
+        self.written = Written(self.path.with_suffix(".files"), self.job.limits.output)
+        plugin.set_open_method(self.written.method())
         grid = plugin.run()
         with self.path.open("x", encoding="ascii", buffering=1) as file:
             writer = RowWriter(file, self.item, purpose(self.kind), grid, self.job.sources)
             self.torn = writer.torn
             writer.write()
-
-
-class _NoFiles(interfaces.plugins.FileHandlerInterface):  # type: ignore[misc]  # Volatility has no types
-    """Refuses the files that a plugin would write: none that runs by itself has to."""
-
-    def __init__(self, filename: str) -> None:
-        msg = f"the plugin wanted to write a file: {show(filename)}"
-        raise PermissionError(msg)
 
 
 def _lost_words(lost: Sequence[str]) -> str:
@@ -125,6 +122,7 @@ def start(job: Job, image: Image, item: str, kind: Plugin) -> Child:
     """Fork the child; it never returns from here."""
     path = Path(job.folder) / f"{item}.jsonl"
     path.unlink(missing_ok=True)  # of a worker that died while it ran this
+    shutil.rmtree(path.with_suffix(".files"), ignore_errors=True)
     reading, writing = os.pipe()
     sys.stdout.flush()
     parent = os.getpid()
@@ -170,12 +168,13 @@ def ended(child: Child, status: int, cut: str) -> Ended:
     rows = _whole_rows(child.path)
     facts: dict[str, JSON] = {"rows": max(rows, 0), "seconds": round(time.monotonic() - child.started, 2)}
     facts |= {name: told[name] for name in ("peak_memory", "torn_rows", "warnings") if told.get(name)}
+    files = tuple((str(one["file"]), str(one["named"])) for one in told.get("files", ()))
     if why:
-        outcome = Outcome.PARTIAL if rows > 0 else Outcome.FAILED
-        return Ended(child.item, outcome, why, kept=rows > 0, facts=facts)
-    if not rows:
+        some = rows > 0 or bool(files)
+        return Ended(child.item, Outcome.PARTIAL if some else Outcome.FAILED, why, rows > 0, facts, files)
+    if not rows and not files:
         return Ended(child.item, Outcome.EMPTY, "the plugin ended well and had no rows", kept=True, facts=facts)
-    return Ended(child.item, Outcome.DONE, kept=True, facts=facts)
+    return Ended(child.item, Outcome.DONE, "", kept=True, facts=facts, files=files)
 
 
 def _death(status: int) -> str:

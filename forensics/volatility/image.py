@@ -113,7 +113,9 @@ def _adopt(context: contexts.Context, layer: Any, table: Any) -> None:
     for one in (table, table._delegate):  # noqa: SLF001 (each keeps its own copy; there is no other way in)
         one.config["symbol_mask"] = layer.address_mask
     table.clear_symbol_cache()
-    # Before any network type is resolved; later it would go unseen, and ip.Addr and ip.Link fail.
+    # What was resolved so far would go on without the classes that follow, and ip.Addr and ip.Link fail.
+    context.symbol_space._resolved.clear()  # noqa: SLF001 (clear_symbol_cache leaves it)
+    context.symbol_space._resolved_symbols.clear()  # noqa: SLF001
     NetSymbols.apply(table)
     mend_types(table)
     offset = layer.config["kernel_virtual_offset"]

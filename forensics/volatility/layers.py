@@ -24,9 +24,9 @@ class MappedFile(physical.FileLayer):  # type: ignore[misc]  # Volatility has no
 
     def __init__(self, context: contexts.Context, config_path: str, name: str) -> None:
         super().__init__(context, config_path, name)
-        self.view = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._file_.close()
-        self._file_ = None  # opened again for whoever asks for it
+        with self._file as file:
+            self.view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file_: Any = None  # opened again for whoever asks for it
         self.held = len(self.view)
 
     def read(self, offset: int, length: int, pad: bool = False) -> bytes:  # noqa: FBT001, FBT002 (as in Volatility)

@@ -33,7 +33,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     plugin_folders: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()  # exhibit numbers, for the heads of the tables
-    arguments: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)  # of plugins that need some, by item
+    arguments: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)  # by the name in `plugins`
 
     def encode(self) -> str:
         """Write it as one line."""
@@ -80,6 +80,7 @@ class Ended:
     reason: str = ""
     kept: bool = False  # <item>.jsonl is there, with rows (or none, when the outcome is EMPTY)
     facts: Mapping[str, JSON] = field(default_factory=dict)
+    files: tuple[tuple[str, str], ...] = ()  # that the plugin wrote: below the job's folder, and as it named them
 
 
 Message: TypeAlias = Opened | Unusable | Started | Ended
@@ -100,4 +101,5 @@ def decode(line: str) -> Message:
         raise ValueError(msg)
     if kind is Ended:
         told["outcome"] = Outcome(told["outcome"])
+        told["files"] = tuple((str(path), str(named)) for path, named in told["files"])
     return kind(**told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,17 +14,22 @@ from volatility3.framework import constants, contexts, deprecation, interfaces
 from volatility3.framework.configuration import requirements
 
 from forensics.model import JSON
+from forensics.volatility import arguments
 
 Plugin: TypeAlias = "type[Any]"
 
 OURS = Path(__file__).parent / "ours"
 """Plugins that come with the program, in Volatility's own form: `vol -p` of this folder runs them too."""
 
-_ARGUMENTS: Mapping[str, str] = {
-    "linux.pagecache.InodePages": "it needs an argument: find or inode",
-    "linux.pagecache.RecoverFs": "it writes a copy of the cached file system, and only when asked to by hand",
+_ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "linux.pagecache.InodePages": ("find", "inode"),
+    "linux.vmayarascan.VmaYaraScan": ("yara_string", "yara_file", "yara_compiled_file"),
 }
-"""What is not declared as required, and is at run time (pagecache.py of 2.28)."""
+"""Arguments of which one is required at run time, and none is declared as required (2.28)."""
+
+_BY_HAND: Mapping[str, str] = {
+    "linux.pagecache.RecoverFs": "it writes a copy of the cached file system, and runs when a plan gives it settings"
+}
 
 
 def load(folders: Sequence[str | Path] = ()) -> dict[str, Plugin]:
@@ -52,7 +57,11 @@ def _wanted(name: str, kind: Plugin, folders: Sequence[str]) -> bool:
 
 
 def find(asked: str, classes: Mapping[str, Plugin]) -> str | None:
-    """Give the full name of a plugin asked for by it, or by its module (`linux.pslist`) when that has only one."""
+    """Give the full name of a plugin asked for by it, or by its module (`linux.pslist`) when that has only one.
+
+    What stands behind a `~` tells apart what runs more than once, with other arguments.
+    """
+    asked = asked.partition("~")[0]
     if asked in classes:
         return asked
     inside = [name for name in classes if name.rpartition(".")[0] == asked]
@@ -64,25 +73,24 @@ def purpose(kind: Plugin) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
-def why_not(name: str, kind: Plugin, given: Collection[str] = ()) -> str:
-    """Tell why a plugin does not run without more than the arguments `given`; "" when it does."""
-    if name in _ARGUMENTS and not given:
-        return _ARGUMENTS[name]
-    needed = [one.name for one in kind.get_requirements() if _is_argument(one) and one.name not in given]
-    return f"it needs an argument: {', '.join(needed)}" if needed else ""
+def why_not(name: str, kind: Plugin, given: Mapping[str, JSON] | None = None) -> str:
+    """Tell why a plugin does not run with the arguments given; "" when it does."""
+    if given is None and name in _BY_HAND:
+        return _BY_HAND[name]
+    given = given or {}
+    needed = arguments.missing(kind, given)
+    one_of = _ONE_OF.get(name, ())
+    if one_of and not any(one in given for one in one_of):
+        needed.append(" or ".join(one_of))
+    return f"it needs an argument: {', '.join(needed)}" if needed else arguments.problem(kind, given)
 
 
-def _is_argument(requirement: Any) -> bool:
-    simple = isinstance(requirement, interfaces.configuration.SimpleTypeRequirement | requirements.ListRequirement)
-    return simple and not requirement.optional and requirement.default is None
+def configure(context: contexts.Context, kind: Plugin, kernel: str, given: Mapping[str, JSON] | None = None) -> str:
+    """Write a plugin's configuration: the open kernel, what is given, else the default of every option; give its path.
 
-
-def configure(context: contexts.Context, kind: Plugin, kernel: str, arguments: Mapping[str, JSON] | None = None) -> str:
-    """Write the plugin's configuration: the open kernel, what it is given, else the default of each option.
-
-    Gives the path of the configuration.
+    `given` has passed `why_not`.
     """
-    given = arguments or {}
+    given = given or {}
     path: str = interfaces.configuration.path_join("plugins", kind.__name__)
     for requirement in kind.get_requirements():
         where = interfaces.configuration.path_join(path, requirement.name)
@@ -92,6 +100,8 @@ def configure(context: contexts.Context, kind: Plugin, kernel: str, arguments: M
             context.config[where] = kernel
         elif isinstance(requirement, requirements.TranslationLayerRequirement):
             context.config[where] = context.modules[kernel].layer_name
+        elif requirement.name in given:
+            context.config[where] = arguments.configured(requirement, given[requirement.name])
         elif requirement.default is not None and _plain(requirement.default):
             context.config[where] = requirement.default
     return path

@@ -21,6 +21,8 @@ from forensics.volatility.child import Child
 from forensics.volatility.image import KERNEL, Image, Unopened, open_image
 from forensics.volatility.messages import Ended, Job, Message, Opened, Started, Unusable
 from forensics.volatility.plugins import Plugin, find, load, why_not
+from forensics.volatility.reused import reuse
+from forensics.volatility.swift import hasten
 from forensics.volatility.warm import warm
 
 
@@ -35,6 +37,8 @@ class Worker:
 
     def run(self) -> None:
         """Open the image, then run every plugin."""
+        hasten()
+        reuse()
         classes = load(self._job.plugin_folders)
         try:
             image = open_image(Path(self._job.image), Path(self._job.table))
@@ -57,7 +61,7 @@ class Worker:
         for item in by_length(self._job.plugins):
             name = find(item, classes)
             why = (
-                why_not(name, classes[name], self._job.arguments.get(item, ()))
+                why_not(name, classes[name], self._job.arguments.get(item))
                 if name
                 else "there is no such plugin; forensics plugins lists them"
             )

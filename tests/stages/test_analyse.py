@@ -24,11 +24,11 @@ from forensics.model import (
     SymbolTable,
     Verdict,
 )
-from forensics.plan import Plan
+from forensics.plan import Choice, Plan
 from forensics.progress import Silent
 from forensics.stage import Desk
 from forensics.stages.analyse import AnalyseSettings, analyse, settings_of
-from forensics.volatility import YARA
+from forensics.volatility import YARA, AskedPlugin
 from tests.volatility import tiny
 
 PSLIST, PSTREE = "linux.pslist.PsList", "linux.pstree.PsTree"
@@ -67,7 +67,7 @@ def at(case: Path, results: dict[str, Result]) -> Desk:
 def done(
     desk: Desk, image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols, *plugins: str
 ) -> Iterator[Draft | Result]:
-    return analyse.work(desk, image, table, PROVEN, AnalyseSettings(plugins))
+    return analyse.work(desk, image, table, PROVEN, AnalyseSettings(tuple(map(AskedPlugin, plugins))))
 
 
 def test_each_plugin_gives_its_rows_and_then_how_it_ended(desk: Desk, image: MemoryImage, table: SymbolTable) -> None:
@@ -136,14 +136,14 @@ RULE = "rule whatever { condition: filesize > 0 }"
 def yara_settings(place: Path, rule: str = RULE) -> AnalyseSettings:
     place.mkdir(exist_ok=True)
     (place / "a.yar").write_text(rule)
-    return settings_of(Plan(name="mine", plugins=(PSLIST,)).with_yara(place))
+    return settings_of(Plan(name="mine", plugins=(Choice(name=PSLIST),)).with_yara(place))
 
 
 def test_rules_are_on_record_as_an_instrument_before_they_are_used(
     desk: Desk, image: MemoryImage, table: SymbolTable, tmp_path: Path
 ) -> None:
     settings = yara_settings(tmp_path / "rules")
-    assert settings.plugins == (PSLIST, YARA)
+    assert [one.item for one in settings.plugins] == [PSLIST, YARA]
     rules, *given = analyse.work(desk, image, table, PROVEN, settings)
     assert isinstance(rules, Draft)
     assert (rules.role, rules.kind, rules.item) == (Role.INSTRUMENT, "yara-rules", YARA)
@@ -166,5 +166,5 @@ def test_rules_that_were_changed_meanwhile_are_refused(
 
 
 def test_a_plan_without_rules_asks_for_no_scan() -> None:
-    assert settings_of(Plan(name="mine", plugins=(PSLIST,))) == AnalyseSettings((PSLIST,))
+    assert settings_of(Plan(name="mine", plugins=(Choice(name=PSLIST),))) == AnalyseSettings((AskedPlugin(PSLIST),))
     assert settings_of(Plan(name="mine")) == AnalyseSettings()

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from forensics.model import JSON
 from forensics.volatility import Ended, Job, Opened, Unusable, run
 from forensics.volatility.messages import Limits
 from tests.volatility import tiny
@@ -64,9 +64,9 @@ def running(tmp_path: Path) -> Running:
         table = changed.pop("table", None) or tiny.table(tmp_path / "table.json")
         limits = Limits(**changed.pop("limits", {}))  # type: ignore[arg-type]
         folders = (str(tmp_path / "mine"),) if (tmp_path / "mine").exists() else ()
-        given: dict[str, dict[str, JSON]] = changed.pop("arguments", {})  # type: ignore[assignment]
-        places = (str(image), str(table), str(tmp_path / "rows"))
-        job = Job(*places, plugins, limits=limits, plugin_folders=folders, arguments=given)
+        given: Any = changed.pop("arguments", {})
+        rows = str(tmp_path / "rows")
+        job = Job(str(image), str(table), rows, plugins, limits=limits, plugin_folders=folders, arguments=given)
         return list(run(job))
 
     return work

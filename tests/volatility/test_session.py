@@ -249,11 +249,65 @@ def test_what_a_plugin_prints_is_not_taken_for_a_message(running: Running, plugi
     assert only(running("prints.Prints")).outcome is Outcome.DONE
 
 
-def test_a_plugin_may_not_write_files(running: Running, plugin: Plugin) -> None:
+def test_a_file_that_a_plugin_writes_has_a_name_of_ours(running: Running, plugin: Plugin, tmp_path: Path) -> None:
+    plugin("Writes", "with self.open('pass\\x1bwd;.. ') as file:\n    file.write(b'root')\nyield 0, (1, 'a')")
+    ended = only(running("writes.Writes"))
+    assert (ended.outcome, ended.files) == (Outcome.DONE, (("writes.Writes.files/0001", "pass\\x1bwd;.. "),))
+    assert (tmp_path / "rows" / ended.files[0][0]).read_bytes() == b"root"
+
+
+def test_a_plugin_cannot_write_where_it_likes(running: Running, plugin: Plugin, tmp_path: Path) -> None:
     plugin("Writes", "self.open('../../escape')\nyield")
     ended = only(running("writes.Writes"))
-    assert ended.outcome is Outcome.FAILED
-    assert "wanted to write a file" in ended.reason
+    assert (ended.outcome, ended.files) == (Outcome.FAILED, ())
+    assert "path separators" in ended.reason
+    assert not list(tmp_path.rglob("*escape*"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for _ in range(600):\n    self.open('a').close()\nyield",
+        "file = self.open('a')\nwhile True:\n    file.write(bytes(4096))\nyield",
+    ],
+    ids=["too many", "too long"],
+)
+def test_a_plugin_that_writes_without_end_is_stopped(running: Running, plugin: Plugin, body: str) -> None:
+    plugin("Fills", body)
+    ended = only(running("fills.Fills", limits={"output": 100_000}))
+    assert ended.outcome in {Outcome.PARTIAL, Outcome.FAILED}
+    assert "would write more" in ended.reason
+    assert len(ended.files) <= 500
+
+
+ARGUED = ", requirements.StringRequirement(name='word'), requirements.IntRequirement(name='n', default=3)"
+
+
+def test_arguments_reach_the_plugin_and_the_others_keep_their_defaults(
+    running: Running, plugin: Plugin, tmp_path: Path
+) -> None:
+    plugin("Says", "yield 0, (self.config['n'], self.config['word'])", ARGUED)
+    ended = running("says.Says", "says.Says~2", arguments={"says.Says": {"word": "a"}, "says.Says~2": {"word": "b"}})
+    assert {one.outcome for one in ended if isinstance(one, Ended)} == {Outcome.DONE}
+    rows = [tables.read(tmp_path / "rows" / f"{name}.jsonl").rows[0][1:] for name in ("says.Says", "says.Says~2")]
+    assert rows == [(3, "a"), (3, "b")]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, "it needs an argument: word"),
+        ({"word": 3}, "its argument word is text, and 3 is given"),
+        ({"word": "a", "n": "3"}, "its argument n is a whole number, and '3' is given"),
+        ({"word": "a", "\x1b": 1}, "it has no argument '\\\\x1b'; it takes: word, n"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named_and_the_plugin_is_not_run(
+    running: Running, plugin: Plugin, given: dict[str, object], why: str
+) -> None:
+    plugin("Says", "yield 0, (self.config['n'], self.config['word'])", ARGUED)
+    ended = only(running("says.Says", arguments={"says.Says": given}))
+    assert (ended.outcome, ended.reason) == (Outcome.NOT_RUN, why)
 
 
 def test_leaving_early_ends_the_worker_and_its_children(plugin: Plugin, tmp_path: Path) -> None:
