@@ -168,17 +168,14 @@ def attested(case: Case, seal: Path) -> tuple[str, ...]:
 
 
 def restore(case: Case) -> None:
-    """Write the files of signatures, stamps and allowed signers that the ledger holds and the folder does not."""
+    """Write the files of signatures, stamps and allowed signers that the ledger holds and the folder does not.
+
+    The list of signers comes first: a signature without it could not be checked.
+    """
     folder = case.folder / "seals"
-    people: dict[str, str] = {}
-    for event in case.events():
-        facts = event.details
-        if event.action is Action.SIGNED and event.outcome is State.FINISHED:
-            _copy(folder / str(facts["file"]), str(facts["signature"]).encode("ascii"))
-            people[str(facts["public"])] = str(facts["principal"])
-        elif event.action is Action.TIME_STAMPED and event.outcome is State.FINISHED:
-            _copy(folder / str(facts["file"]), base64.b64decode(str(facts["response"])))
-            _copy(folder / str(facts["roots_file"]), str(facts["roots"]).encode("ascii"))
+    finished = [one for one in case.events() if one.outcome is State.FINISHED]
+    signed = [one.details for one in finished if one.action is Action.SIGNED]
+    people = {str(one["public"]): str(one["principal"]) for one in signed}
     text = "".join(signing.allow(principal, public) for public, principal in people.items())
     if text and (not (folder / ALLOWED).is_file() or (folder / ALLOWED).read_text(encoding="ascii") != text):
         fresh = folder / f".{ALLOWED}.new"
@@ -186,6 +183,11 @@ def restore(case: Case) -> None:
         _copy(fresh, text.encode("ascii"))
         fresh.replace(folder / ALLOWED)
         sync_folder(folder)
+    for facts in signed:
+        _copy(folder / str(facts["file"]), str(facts["signature"]).encode("ascii"))
+    for facts in (one.details for one in finished if one.action is Action.TIME_STAMPED):
+        _copy(folder / str(facts["file"]), base64.b64decode(str(facts["response"])))
+        _copy(folder / str(facts["roots_file"]), str(facts["roots"]).encode("ascii"))
 
 
 def _sign(case: Case, seal: str, content: bytes, key: Signer, role: str, *, ask: bool) -> Event:

@@ -520,20 +520,19 @@ def _check_seal(place: Path, name: str, digest: str, ledger: Ledger, result: Res
 
 def _check_signatures(place: Path, ledger: Ledger, given: Given, covered: dict[str, int], result: Result) -> set[str]:
     """Check every signature on record; gives the names of their files."""
-    people: dict[str, str] = {}
     signed = [one for one in ledger.events if (one["action"], one["outcome"]) == ("signed", "finished")]
-    names = set()
+    names = {"allowed_signers"} if signed else set()
+    listed = _check_signers(place, signed, result) or given.signers is not None
     for event in signed:
         facts = event["details"]
-        people[str(facts.get("public"))] = str(facts.get("principal"))
         name, where = str(facts.get("file")), f"seals/{facts.get('file')}"
         names.add(name)
         recorded = str(facts.get("signature")).encode("ascii", "replace")
-        if not _same_file(place, name, recorded, str(facts.get("digest")), result):
+        if not _same_file(place, name, recorded, str(facts.get("digest")), result) or not listed:
             continue
         try:
             seal = _small(place / Path(str(facts.get("seal"))).name)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             result.add(DAMAGED, where, "what it signs cannot be read", found=error)
             continue
         signers = (str(place / "allowed_signers"), given.signers)
@@ -545,10 +544,22 @@ def _check_signatures(place: Path, ledger: Ledger, given: Given, covered: dict[s
             by = f"{facts.get('principal')} ({facts.get('role')}), key {facts.get('fingerprint')}"
             words = f"entry {entry} was signed by {by}"
             result.anchors.append(_safe(words))
-    text = "".join(_allow(principal, public) for public, principal in people.items())
-    if signed and _same_file(place, "allowed_signers", text.encode("ascii", "replace"), "", result):
-        names.add("allowed_signers")
-    return names | {"allowed_signers"} if signed else names
+    return names
+
+
+def _check_signers(place: Path, signed: list[Event], result: Result) -> bool:
+    """Hold the list of signers against the ledger; without it no signature is taken."""
+    people = {str(one["details"].get("public")): str(one["details"].get("principal")) for one in signed}
+    text = "".join(_allow(principal, public) for public, principal in people.items()).encode("ascii", "replace")
+    try:
+        found = _small(place / "allowed_signers")
+    except (OSError, ValueError):
+        found = text  # what is the matter with it is said below
+    if found != text and found.endswith(b"\n") and text.startswith(found):
+        words = "signers on record are missing in it; `forensics seal` writes it again"
+        result.add(INCOMPLETE, "seals/allowed_signers", words)
+        return False
+    return not signed or _same_file(place, "allowed_signers", text, "", result)
 
 
 def _allow(principal: str, public: str) -> str:

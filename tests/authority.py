@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +50,8 @@ def ssh_key(folder: Path, name: str = "id", passphrase: str = "") -> Path:
 
 @dataclass
 class Authority:
-    """`fault`: "nonce" answers an older query, "short" cuts its answer, "refuse" has status 2, "status" HTTP 500."""
+    """`fault`: "nonce" answers an older query, "hash" another imprint, "short" cuts its answer, "refuse" has status 2,
+    "status" HTTP 500, "slow" comes after five seconds."""
 
     folder: Path
     url: str = ""
@@ -63,6 +66,11 @@ class Authority:
         asked = self.folder / "query"
         if self.fault != "nonce" or not asked.exists():
             asked.write_bytes(query)
+        if self.fault == "hash":
+            imprint = query.index(b"\x04\x20") + 2  # an OCTET STRING of 32 bytes
+            asked.write_bytes(query[:imprint] + bytes(32) + query[imprint + 32 :])
+        if self.fault == "slow":
+            time.sleep(5)
         if self.fault == "refuse":
             return bytes.fromhex("30053003020102")
         config = ["-config", str(self.folder / "config"), "-section", "one"]
@@ -119,8 +127,9 @@ def serving(authority: Authority) -> Iterator[Authority]:
             self.send_response(500 if authority.fault == "status" else 200)
             self.send_header("Content-Type", "application/timestamp-reply")
             self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked is gone
+                self.end_headers()
+                self.wfile.write(content)
 
         def log_message(self, *_words: object) -> None:
             pass

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics import deeds, sealing, seals, signing
+from forensics import deeds, sealing, seals, signing, stamping
 from forensics.casefile import Case, Stamps, open_case
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import Action, State
@@ -101,6 +101,10 @@ def test_a_lost_copy_is_written_again_from_the_ledger(case: Case) -> None:
     assert check(case.folder).code == 5
     sealing.restore(case)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    (folder / "allowed_signers").unlink()
+    alone = check(case.folder)
+    assert (alone.code, len(alone.anchors)) == (5, 1), "a signature without a list of signers is not taken, nor refused"
+    sealing.restore(case)
     assert check(case.folder)
 
 
@@ -137,10 +141,13 @@ def test_an_auditors_own_signers_and_roots_decide(case: Case, tmp_path: Path, ts
     assert [one.where for one in result.problems] == ["seals/0001.tsr"]
 
 
-@pytest.mark.parametrize("fault", ["nonce", "short", "refuse", "status", "down"])
+@pytest.mark.parametrize("fault", ["nonce", "hash", "short", "refuse", "status", "down", "slow"])
 def test_an_authority_that_fails_leaves_the_stamp_pending_and_the_case_open(
-    case: Case, tsa: Authority, fault: str
+    case: Case, tsa: Authority, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Row A1."""
+    if fault == "slow":
+        monkeypatch.setattr(stamping, "PATIENCE", 0.5)
     if fault == "nonce":
         sealed(case)
     tsa.fault = fault
@@ -159,6 +166,7 @@ def test_an_authority_that_fails_leaves_the_stamp_pending_and_the_case_open(
     assert sealing.attest(case, made.path, ask_for, Silent()) == ("time stamp of " + ask_for.authorities[0],)
     assert tsa.asked == asked, "a run does not ask again; `--pending` does"
     tsa.fault = ""
+    monkeypatch.undo()
     assert sealing.attest(case, made.path, sealing.wanted(case), Silent(), again=True) == ()
     assert check(case.folder)
 
@@ -225,6 +233,34 @@ def test_a_key_that_is_none_is_refused_in_words(tmp_path: Path, kind: str) -> No
         path.write_text("not a key")
     with pytest.raises(UsageError, match="key"):
         signing.signer(str(path))
+
+
+@pytest.mark.parametrize("kind", ["missing", "locked", "wrong passphrase", "another's"])
+def test_a_key_that_does_not_sign_leaves_the_signature_pending_and_no_seal_called_signed(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row A2, of seals."""
+    path = ssh_key(tmp_path, passphrase="right" if kind in {"locked", "wrong passphrase"} else "")
+    made = open_case(tmp_path, "2026-0001", "Suspect", EXAMINER, "warrant 12", key=signing.signer(str(path)))
+    if kind == "missing":
+        path.unlink()
+    if kind == "another's":
+        path.write_bytes(b"-----BEGIN OPENSSH PRIVATE KEY-----\nnot one\n")
+    answer = tmp_path / "answer"
+    answer.write_text("#!/bin/sh\necho wrong\n")
+    answer.chmod(0o700)
+    for name, value in {"SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":"}.items():
+        monkeypatch.setenv(name, value)
+    seal = sealing.make(made, Silent())
+    sealing.record(made, seal)
+    ask_for = sealing.wanted(made, ask=kind == "wrong passphrase")
+    (left,) = sealing.attest(made, seal.path, ask_for, Silent(), again=True)
+    assert left.startswith("signature")
+    assert made.events()[-1].outcome is State.FAILED
+    assert "right" not in (made.folder / "custody.jsonl").read_text()
+    result = check(made.folder)
+    assert (result.code, result.anchors) == (0, []), "pending is no damage, and no signature"
+    assert not list(seal.path.parent.glob("*.sig"))
 
 
 def test_a_seal_of_a_changed_exhibit_is_not_made(case: Case) -> None:
