@@ -12,6 +12,7 @@ from forensics.model import Finding, Severity
 from forensics.tables import Cell, Row
 
 LSOF = "linux.lsof.Lsof"
+LIVE_FILES = "open_files"
 _MOST = 3
 """Processes that are named for their I/O."""
 _QUIET = 64 << 10
@@ -97,7 +98,9 @@ def io_burst(evidence: Evidence, context: Context) -> Iterator[Finding]:
 
 
 def _io_finding(evidence: Evidence, load: _Load, rank: int, one: Process | None) -> Finding:
-    files = open_files(evidence, load.pid)
+    files, files_by = open_files(evidence, load.pid), LSOF
+    if not files:
+        files, files_by = live_files(evidence, load.pid), LIVE_FILES
     waits = _waits(evidence, load)
     why = suspect(one) if one else ""
     parts = [
@@ -111,7 +114,7 @@ def _io_finding(evidence: Evidence, load: _Load, rank: int, one: Process | None)
     ]
     more = [
         f"Waiting times: {waits}." if waits else "",
-        f"Its files open in memory: {listed(files)}." if files else "",
+        f"Its files open{'' if files_by == LIVE_FILES else ' in memory'}: {listed(files)}." if files else "",
         f"It was started as: {one.args[:LONGEST]}." if one and one.args else "",
         f"The process is suspect: {why}." if why else "",
     ]
@@ -121,7 +124,7 @@ def _io_finding(evidence: Evidence, load: _Load, rank: int, one: Process | None)
         severity=Severity.MEDIUM if why else Severity.INFORMATION,
         title=f"{load.name} (pid {load.pid}) was the {order} on the disk: {size_of(load.bytes)}",
         statement=" ".join(filter(None, [" ".join(filter(None, parts)) + " while it was traced.", *more])),
-        exhibits=evidence.exhibits("block_io_processes", *((LSOF,) if files else ())),
+        exhibits=evidence.exhibits("block_io_processes", *((files_by,) if files else ())),
         repeat="read the block trace again: the tables block_io_processes and block_io_latency",
         facts={"pid": load.pid, "process": load.name, "bytes": load.bytes, "files": [*files[:50]]},
     )
@@ -158,6 +161,15 @@ def open_files(evidence: Evidence, pid: int) -> list[str]:
     return list(paths)
 
 
-def _is_file(row: Row) -> bool:
-    path = text_of(row.get("Path"))
+def live_files(evidence: Evidence, pid: int) -> list[str]:
+    """Give the regular files that a process had open when the target was asked."""
+    rows = (row for row in evidence.rows(LIVE_FILES) if number_of(row.get("pid")) == pid)
+    return list({text_of(row.get("path"), LONGEST): None for row in rows if _regular(text_of(row.get("path")))})
+
+
+def _regular(path: str) -> bool:
     return path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/"))
+
+
+def _is_file(row: Row) -> bool:
+    return _regular(text_of(row.get("Path")))

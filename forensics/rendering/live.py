@@ -9,6 +9,8 @@ from forensics.rendering.missing import nothing
 from forensics.rendering.record import CaseRecord, TargetRecord
 from forensics.rendering.words import rows
 
+_FILES = 3
+"""Files that are named of a process."""
 MEASURES = {
     "Q2C": "queued to completed",
     "Q2D": "queued to issued",
@@ -73,16 +75,32 @@ def _writers(target: TargetRecord) -> list[Block]:
     if table is None:
         return []
     columns = (
-        GridColumn("Process", 30, mono=True),
-        GridColumn("PID", 10, align="right"),
-        GridColumn("Reads", 14, align="right"),
-        GridColumn("Read", 16, align="right"),
-        GridColumn("Writes", 14, align="right"),
-        GridColumn("Written", 16, align="right"),
+        GridColumn("Process", 20, mono=True),
+        GridColumn("PID", 8, align="right"),
+        GridColumn("Reads", 9, align="right"),
+        GridColumn("Read", 11, align="right"),
+        GridColumn("Writes", 9, align="right"),
+        GridColumn("Written", 11, align="right"),
+        GridColumn("Its files, when asked", 32, mono=True),
     )
+    files = _files(target)
     names = ("process", "pid", "reads", "read_bytes", "writes", "written_bytes")
-    found = rows(table, *names)
+    found = [(*row, files.get(row[1], "–")) for row in rows(table, *names)]
     return [grid("Who queued it", columns, found, limit=25, source=target.source("block_io_processes"))]
+
+
+def _files(target: TargetRecord) -> dict[str, str]:
+    """Give the regular files that each process had open when the target was asked, the first ones by name."""
+    table = target.tables.get("open_files")
+    found: dict[str, dict[str, None]] = {}
+    for pid, path in rows(table, "pid", "path") if table else ():
+        if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/")):
+            found.setdefault(pid, {})[path] = None
+    more = {pid: len(paths) - _FILES for pid, paths in found.items()}
+    return {
+        pid: ", ".join(list(paths)[:_FILES]) + (f" and {more[pid]} more" if more[pid] > 0 else "")
+        for pid, paths in found.items()
+    }
 
 
 def _collectors(target: TargetRecord) -> Block:

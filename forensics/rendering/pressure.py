@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from forensics.rendering import charts, moments
-from forensics.rendering.blocks import Block, Figure, GridColumn, Words, grid
+from forensics.rendering.blocks import Block, Fact, FactList, Figure, GridColumn, Words, grid
 from forensics.rendering.missing import nothing
 from forensics.rendering.record import TargetRecord
 from forensics.rendering.words import rows, size
@@ -22,33 +22,85 @@ AXIS = (
     "kernel's own report of it tells; else it was read once a second while the disks were watched."
 )
 _ADJUSTED = "oom_score_adj"
+_LOGS = {
+    "oom_kills": "Kills in the kernel log",
+    "oom_kills_logged": "Kills in the logs on disk: the journal, /var/log",
+    "oom_kills_crash": "Kills in the logs kept of crashes",
+    "memory_oom_kills": "Kills in the kernel log that memory holds",
+}
 _SERIES = 5
 """Series in one lane, the highest."""
 
 
 def blocks(target: TargetRecord) -> list[Block]:
-    """Give the kills, and whom the kernel would kill first."""
+    """Give the kills of every log, what was set, and whom the kernel would kill first."""
     made: list[Block] = []
-    kills = target.tables.get("oom_kills")
-    if kills is None:
+    if target.tables.get("oom_kills") is None:
         made.append(nothing(target, "oom", "kernel_log"))
-    else:
+    made += [_kills(target, name, title) for name, title in _LOGS.items() if name in target.tables]
+    return [*made, *_others(target), *_together(target), *_holders(target), *_settings(target), *_scores(target)]
+
+
+def _kills(target: TargetRecord, name: str, title: str) -> Block:
+    columns = (
+        GridColumn("At (s since boot, or time)", 20, align="right"),
+        GridColumn("Victim", 22, mono=True),
+        GridColumn("Its memory", 12, align="right"),
+        GridColumn("Asked for by", 22, mono=True),
+        GridColumn("Why", 24),
+    )
+    names = ("victim", "victim_pid", "anon_rss", "invoker", "invoker_pid", "constraint", "memcg", "cpuset", "manual")
+    table = target.tables[name]
+    found = [
+        (at, f"{victim} ({pid})", memory, f"{invoker} ({by})", _why(why, group, cpuset) + (", by hand" if manual == "yes" else ""))
+        for at, (victim, pid, memory, invoker, by, why, group, cpuset, manual) in zip(_when(table), rows(table, *names), strict=True)
+    ]  # fmt: skip
+    return grid(title, columns, found, limit=30, source=target.source(name), empty="It holds no out-of-memory kill.")
+
+
+def _when(table: Table) -> list[str]:
+    """Give when each kill was: by the log's own time of day where it has one, else since boot."""
+    at, logged, time = (rows(table, name) for name in ("at", "logged", "time"))
+    told = zip(at, logged, time, strict=True)
+    return [next((one for (one,) in each if one and not one.startswith("–")), "not told") for each in told]
+
+
+def _why(constraint: str, group: str, cpuset: str) -> str:
+    """Say what ran out: of the machine, a memory group or a cpuset."""
+    where = {"CONSTRAINT_MEMCG": group, "CONSTRAINT_CPUSET": cpuset}.get(constraint, "")
+    return f"{constraint} of {where}" if where and not where.startswith("–") else constraint
+
+
+def _others(target: TargetRecord) -> list[Block]:
+    table = target.tables.get("oom_other_killers")
+    if table is None or not len(table):
+        return []
+    columns = (GridColumn("Time", 22), GridColumn("Program", 18, mono=True), GridColumn("What it says", 60))
+    lines = list(zip(_logged(table), *zip(*rows(table, "program", "text"), strict=True), strict=True))
+    title, source = "Kills by programs other than the kernel", target.source("oom_other_killers")
+    return [grid(title, columns, lines, limit=20, source=source)]
+
+
+def _logged(table: Table) -> list[str]:
+    told = zip(rows(table, "at"), rows(table, "logged"), strict=True)
+    return [at if at and not at.startswith("–") else logged for (at,), (logged,) in told]
+
+
+def _settings(target: TargetRecord) -> list[Block]:
+    """Give what the kernel was told to do when memory runs out, and the groups that have a limit or had a kill."""
+    made: list[Block] = []
+    settings, groups = target.tables.get("oom_sysctls"), target.tables.get("oom_groups")
+    if settings is not None and len(settings):
+        made.append(FactList(tuple(Fact(name, value, mono=True) for name, value in rows(settings, "name", "value"))))
+    if groups is not None and len(groups):
         columns = (
-            GridColumn("At (s since boot)", 14, align="right"),
-            GridColumn("Victim", 24, mono=True),
-            GridColumn("Its memory", 14, align="right"),
-            GridColumn("Asked for by", 24, mono=True),
-            GridColumn("Why", 24),
+            GridColumn("Memory group", 50, mono=True),
+            GridColumn("What", 30),
+            GridColumn("Value", 20, align="right"),
         )
-        names = ("time", "victim", "victim_pid", "anon_rss", "invoker", "invoker_pid", "constraint", "manual")
-        found = [
-            (at, f"{victim} ({pid})", memory, f"{invoker} ({by})", why + (", by hand" if manual == "yes" else ""))
-            for at, victim, pid, memory, invoker, by, why, manual in rows(kills, *names)
-        ]
-        source = target.source("oom_kills")
-        empty = "The kernel log holds no out-of-memory kill."
-        made.append(grid("Kills in the kernel log", columns, found, limit=30, source=source, empty=empty))
-    return [*made, *_together(target), *_holders(target), *_scores(target)]
+        lines = rows(groups, "group", "name", "value")
+        made.append(grid("Limits and counters of memory groups", columns, lines, limit=20, source=target.source("oom_groups")))  # fmt: skip
+    return made
 
 
 def _together(target: TargetRecord) -> list[Block]:
@@ -124,7 +176,7 @@ def _scores(target: TargetRecord) -> list[Block]:
         GridColumn("Swapped", 13, align="right"),
     )
     found = [
-        (str(row["comm"]), str(row["pid"]), *(_plain(row.get(name)) for name in ("oom_score", "baseline", _ADJUSTED)),
+        (str(row["comm"]), str(row["pid"]), *(_plain(row.get(name)) for name in ("oom_score", "baseline")), _adjustment(row),
          size(_figure(row["rss"])), size(_figure(row["swap"])))
         for row in ranked
     ]  # fmt: skip
@@ -140,6 +192,13 @@ def _baseline(table: Table) -> float | None:
     """Give the score that a process without memory and adjustment has on this kernel, where the table tells it."""
     known = [row.get("baseline") for row in table if row.get(_ADJUSTED) == 0]
     return next((float(one) for one in known if isinstance(one, int)), None)
+
+
+def _adjustment(row: Row) -> str:
+    """Give the adjustment; of a kernel before 2.6.36 the one that it has, from -17 to 15."""
+    if not isinstance(row.get(_ADJUSTED), int) and isinstance(row.get("oom_adj"), int):
+        return f"oom_adj {row['oom_adj']}"
+    return _plain(row.get(_ADJUSTED))
 
 
 def _plain(value: object) -> str:

@@ -262,6 +262,10 @@ def test_the_busiest_process_is_named_with_its_waits_and_files() -> None:
     for value in ("cachescan (pid 281)", "1179648", "8192 bytes each", "/var/lib/x/archive.bin", "2.500 ms", "D2C"):
         assert value in finding.statement
     assert "900.000 ms" not in finding.statement
+    held = table("open_files", "pid fd kind path deleted", [(281, 3, "file", "/var/lib/x/live.bin", False)], "E0004")
+    (finding,) = by_rule("io-burst", loads, waits, held)
+    assert "Its files open: /var/lib/x/live.bin." in finding.statement
+    assert finding.exhibits == ("E0011", "E0004"), "memory was not analysed: the live list stands in"
 
 
 SURVEYED = "2026-11-23T21:00:00Z"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forensics.collectors import Output, collectors
 from forensics.model import ClockOffset
 from forensics.rendering import moments, pressure
-from forensics.rendering.blocks import Figure, Grid, Words
+from forensics.rendering.blocks import FactList, Figure, Grid, Words
 from forensics.rendering.record import TargetRecord
 from forensics.tables import Table
 from forensics.views.pressure import view
@@ -74,6 +74,13 @@ def test_the_report_draws_kills_beside_memory_and_disks_and_who_held_the_memory(
     assert "available memory" in words
     assert "written to vda" in words
     assert "Who held the memory at the last kill" in figures
+    grids = {one.title: one for one in blocks if isinstance(one, Grid)}
+    assert grids["Kills in the kernel log"].total == 2
+    assert grids["Kills in the logs on disk: the journal, /var/log"].rows[0][0] == "2026-11-24 01:00:09"
+    (facts,) = (one for one in blocks if isinstance(one, FactList))
+    assert {"vm.panic_on_oom", "vm.oom_kill_allocating_task", "vm.overcommit_memory"} <= {
+        fact.label for fact in facts.facts
+    }
     (scores,) = (one for one in blocks if isinstance(one, Grid) and one.title == "Scores")
     assert [column.title for column in scores.columns][2:4] == ["Score", "Of it, baseline"]
     assert any(row[3] == "666" for row in scores.rows)
@@ -114,3 +121,26 @@ def test_a_row_without_a_time_is_left_out(time: str) -> None:
     watch = tables["memory_watch"]
     tables["memory_watch"] = replace(watch, rows=tuple((time, *row[1:]) for row in watch.rows))
     assert view(tables, BOOTED) is None
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("5.x-cpuset", "CONSTRAINT_CPUSET of "),
+        ("4.4-memcg", "CONSTRAINT_MEMCG of "),
+        ("el6-2.6.32-memcg", "CONSTRAINT_MEMCG of "),
+        ("4.4-sysrq", "by hand"),
+    ],
+)
+def test_the_report_says_what_ran_out(case: str, words: str) -> None:
+    blocks = pressure.blocks(TargetRecord("web01", (), {}, tables=brought(oom=case)))
+    (kills,) = (one for one in blocks if isinstance(one, Grid) and one.title == "Kills in the kernel log")
+    assert any(words in str(row[4]) for row in kills.rows)
+
+
+def test_the_adjustment_of_an_old_kernel_is_shown_as_its_own() -> None:
+    scores = b"/proc/9/oom_score:12\n/proc/9/oom_adj:-17\n/proc/9/status:Name:\tsshd\n/proc/9/status:VmRSS:\t  900 kB\n"
+    tables = {one.name: one for one in collectors()["oom"].read(Output({"scores": scores})).tables}
+    blocks = pressure.blocks(TargetRecord("web01", (), {}, tables=tables))
+    (shown,) = (one for one in blocks if isinstance(one, Grid) and one.title == "Scores")
+    assert shown.rows[0][4] == "oom_adj -17"

@@ -7,7 +7,7 @@ tracer `blk` gives the same records through tracefs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,11 @@ from forensics.text import show
 _DEVICE = re.compile(r"[a-z][a-z0-9]{1,30}(?:-[0-9]{1,6})?")
 _CLOSED = ("integrity", "confidentiality")
 """Of lockdown: debugfs is closed."""
+ACTIONS = (
+    *("read", "write", "flush", "sync", "queue", "requeue", "issue", "complete"),
+    *("fs", "pc", "notify", "ahead", "meta", "discard", "drv_data", "fua"),
+)
+"""Masks that blktrace(8) knows."""
 _WAYS = ("auto", "relay", "ftrace")
 _DEBUG = "/sys/kernel/debug"
 _MOUNTED = f"grep -q ' {_DEBUG} debugfs ' /proc/self/mounts"
@@ -30,11 +35,13 @@ _MOUNTED = f"grep -q ' {_DEBUG} debugfs ' /proc/self/mounts"
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """How long a disk is traced, and how much the trace may be."""
+    """Which disks are traced, for how long, and how much the trace may be."""
 
     seconds: int = 30
     bytes: int = 256 * MIB
     device: str = ""  # kernel name; default: the disk under /
+    devices: tuple[str, ...] = ()  # more of them, into the same trace; blktrace alone can
+    actions: tuple[str, ...] = ()  # blktrace's masks, such as issue and complete; default: all. blktrace alone can
     buffer_kib: int = 512
     buffers: int = 8
     way: str = "auto"  # relay (blktrace), ftrace, or auto: ftrace where the kernel is locked down
@@ -53,35 +60,34 @@ class BlockIo(Collector[Traced]):
     @contextmanager
     def capture(self, bench: Bench, settings: Traced) -> Iterator[Callable[[], None]]:
         """Trace to our side by blktrace or by the kernel's tracer; leave no trace, mount or setting behind."""
-        device = settings.device or bench.facts.root_device
-        if not _DEVICE.fullmatch(device):
-            raise CommandFailed("it is not known which disk is under /", remedy="give `device` in the plan")
-        if settings.way not in _WAYS:
-            raise CommandFailed(f"block_io knows no way {show(settings.way, 40)}", remedy=f"one of {', '.join(_WAYS)}")
+        disks = chosen(settings, bench.facts.root_device)
         if settings.way == "ftrace" or (settings.way == "auto" and bench.facts.lockdown in _CLOSED):
+            if len(disks) > 1 or settings.actions:
+                why = "it is blktrace that takes several disks and masks of actions"
+                raise CommandFailed("the kernel's own tracer traces one disk, and all of it", why=why)
             size = settings.buffer_kib * settings.buffers
-            with tracer.capture(bench, device, settings.seconds, settings.bytes, size) as work:
+            with tracer.capture(bench, disks[0], settings.seconds, settings.bytes, size) as work:
                 yield work
             return
         if not bench.find("blktrace"):
             raise ToolMissing("the target has no blktrace")
-        with self._relay(bench, settings, device) as work:
+        with self._relay(bench, settings, disks) as work:
             yield work
 
     @contextmanager
-    def _relay(self, bench: Bench, settings: Traced, device: str) -> Iterator[Callable[[], None]]:
+    def _relay(self, bench: Bench, settings: Traced, disks: Sequence[str]) -> Iterator[Callable[[], None]]:
         """Mount debugfs where it is not, and run blktrace."""
-        argv = ("blktrace", "-d", f"/dev/{device}", "-o", "-", "-w", str(settings.seconds))
-        buffers = ("-b", str(settings.buffer_kib), "-n", str(settings.buffers))
         limits = Limits(seconds=settings.seconds + 60, bytes=settings.bytes)
         with ExitStack() as stack:
             if not bench.host.run("sh", "-c", _MOUNTED).ok:
                 stack.enter_context(bench.host.change(_mount()))
                 bench.host.run("mount", "-t", "debugfs", "debugfs", _DEBUG, root=True, expect=True)
-            if not bench.host.run(*_no_trace(device), root=True).ok:
-                raise CommandFailed(f"somebody traces {device} already", remedy="end that trace, or leave it alone")
-            stack.enter_context(bench.host.change(_trace(device)))
-            yield stack.enter_context(bench.stream(Command("trace", (*argv, *buffers), limits)))
+            for device in disks:
+                if not bench.host.run(*_no_trace(device), root=True).ok:
+                    raise CommandFailed(f"somebody traces {device} already", remedy="end that trace, or leave it alone")
+            for device in disks:
+                stack.enter_context(bench.host.change(_trace(device)))
+            yield stack.enter_context(bench.stream(Command("trace", relay(settings, disks), limits)))
 
     def judge(self, parts: Mapping[str, Part]) -> Judged:
         """Judge by magic, events and the count of what was lost: blktrace's exit code is 0 when it captured nothing."""
@@ -118,6 +124,27 @@ class BlockIo(Collector[Traced]):
         well = said.get("status") == 0 and not said.get("cut")
         report = blockio.interpret(output.part("trace"), blockio.dropped(output.part("trace.stderr"), piped=well))
         return Reading(report.tables, {"trace": report.unread}, report.pictures)
+
+
+def chosen(settings: Traced, root_device: str) -> tuple[str, ...]:
+    """Give the disks to be traced, each once; CommandFailed when a setting is none that can be."""
+    named = tuple(filter(None, (settings.device, *settings.devices))) or (root_device,)
+    if strange := [one for one in named if not _DEVICE.fullmatch(one)]:
+        words = f"{show(strange[0], 40)} is no disk's name" if strange[0] else "it is not known which disk is under /"
+        raise CommandFailed(words, remedy="give `device` or `devices` in the plan, as the kernel names them")
+    if settings.way not in _WAYS:
+        raise CommandFailed(f"block_io knows no way {show(settings.way, 40)}", remedy=f"one of {', '.join(_WAYS)}")
+    if unknown := [one for one in settings.actions if one not in ACTIONS]:
+        raise CommandFailed(f"blktrace has no mask {show(unknown[0], 40)}", remedy=f"some of {', '.join(ACTIONS)}")
+    return tuple(dict.fromkeys(named))
+
+
+def relay(settings: Traced, disks: Sequence[str]) -> tuple[str, ...]:
+    """Give the words that run blktrace into its standard output."""
+    devices = [word for disk in disks for word in ("-d", f"/dev/{disk}")]
+    masks = [word for one in settings.actions for word in ("-a", one)]
+    buffers = ("-b", str(settings.buffer_kib), "-n", str(settings.buffers))
+    return ("blktrace", *devices, "-o", "-", "-w", str(settings.seconds), *masks, *buffers)
 
 
 def _by_tracer(output: Output) -> Reading:
