@@ -123,6 +123,14 @@ def test_the_points_behind_the_index_are_told_test_by_test() -> None:
     assert found.points.rows == (("BANN-7126", "Check issue banner file contents", 0, 1, 1, 1),)
 
 
+def test_the_points_of_a_real_log_are_the_index_of_its_report() -> None:
+    folder = Path(__file__).parent / "collectors" / "captured" / "lynis" / "container"
+    given, possible = log.read((folder / "log").read_bytes()).points
+    summary = report.read((folder / "report").read_bytes()).summary
+    assert (given, possible) == (36, 71)
+    assert summary["hardening_index"] == str(given * 100 // possible)
+
+
 def test_indices_of_unlike_runs_are_not_compared() -> None:
     assert compare(audit(FIRST), audit(FIRST)).reasons == ()
     other = FIRST.replace("3.0.8", "3.1.6").replace("finish=true\n", "")

@@ -21,7 +21,7 @@ from forensics.progress import Progress, Silent
 
 __all__ = ["Lab", "ask", "boot_id", "booted", "down", "load", "reboot", "resolve", "ssh_command", "status", "up"]
 
-BOOT_SECONDS = 240
+BOOT_SECONDS = 600
 """How long a machine may take until it has started all its services; an emulated one takes about 20 s."""
 
 KVM_SECONDS = 45

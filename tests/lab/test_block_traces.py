@@ -26,7 +26,7 @@ from tests.lab.watching import View, look, ours
 from tests.recorder import MemoryRecorder
 from tests.stages.live import FACTS, desk
 
-pytestmark = [pytest.mark.lab, pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.lab, pytest.mark.faults, pytest.mark.timeout(3600)]
 
 _FILE = "/var/tmp/pattern"
 _PLANT = (
@@ -38,7 +38,7 @@ for i in 1 2 3; do head -c 1048576 /dev/zero; sleep 1; done |
 dd if={_FILE} of=/dev/null bs=16k count=160 iflag=direct
 """
 WRITTEN, READ = 96 * 32768, 160 * 16384
-SECONDS = 14
+SECONDS = 40
 KEEP = os.environ.get("KEEP_CAPTURED", "")
 
 
@@ -46,7 +46,7 @@ KEEP = os.environ.get("KEEP_CAPTURED", "")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     needed("blkparse", "btt")
     with labs.booted(tmp_path_factory.mktemp("lab"), "lab", Recipe(seed=20261125)) as up:
-        labs.ask(up, _PLANT, seconds=120)
+        labs.ask(up, _PLANT, seconds=600)
         yield up
 
 
@@ -73,7 +73,7 @@ def take(lab: Lab, folder: Path, facts: Facts, way: str) -> Taken:
     host = connect(resolve(lab.folder.parents[1], "lab", "root"), recorder, Secrets())
     trace: dict[str, JSON] = {"seconds": SECONDS, "device": "vda", "way": way}
     settings = CollectSettings(((Chosen("block_io", trace), Chosen("pidstat", {"seconds": SECONDS})),))
-    worker = threading.Thread(target=labs.ask, args=(lab, _WORK), kwargs={"seconds": 120})
+    worker = threading.Thread(target=labs.ask, args=(lab, _WORK), kwargs={"seconds": 600})
     worker.start()
     try:
         given = list(collect.work(desk(folder), host, facts, settings))
@@ -144,7 +144,7 @@ def test_processes_that_moved_bytes_are_those_of_pidstat_too(lab: Lab, tmp_path:
 
 
 def test_where_the_kernel_is_locked_down_its_own_tracer_brings_the_same(lab: Lab, tmp_path: Path) -> None:
-    labs.ask(lab, "echo integrity >/sys/kernel/security/lockdown", seconds=60)
+    labs.ask(lab, "echo integrity >/sys/kernel/security/lockdown", seconds=300)
     before = look(lab)
     taken = take(lab, tmp_path, replace(FACTS, lockdown="integrity"), "auto")
     after = look(lab)
@@ -152,18 +152,18 @@ def test_where_the_kernel_is_locked_down_its_own_tracer_brings_the_same(lab: Lab
     assert taken.results["block_io"].facts["way"] == "ftrace"
     assert moved(taken) == [(0, READ), (WRITTEN, 0)]
     numbers = {row["name"]: row["value"] for row in taken.tables("block_io")["block_io_totals"]}
-    assert str(numbers["first event"])[:13] == labs.ask(lab, "date -u +%Y-%m-%dT%H", seconds=60).decode().strip()
+    assert str(numbers["first event"])[:13] == labs.ask(lab, "date -u +%Y-%m-%dT%H", seconds=300).decode().strip()
     as_before(before, after, taken)
 
 
 def test_a_tracer_that_somebody_uses_is_left_alone(lab: Lab, tmp_path: Path) -> None:
     use, leave = (f"echo {tracer} >/sys/kernel/tracing/current_tracer" for tracer in ("blk", "nop"))
-    labs.ask(lab, use, seconds=60)
+    labs.ask(lab, use, seconds=300)
     try:
         taken = take(lab, tmp_path, FACTS, "ftrace")
-        still = labs.ask(lab, "cat /sys/kernel/tracing/current_tracer", seconds=60)
+        still = labs.ask(lab, "cat /sys/kernel/tracing/current_tracer", seconds=300)
     finally:
-        labs.ask(lab, leave, seconds=60)
+        labs.ask(lab, leave, seconds=300)
     assert taken.results["block_io"].outcome is Outcome.FAILED
     assert "somebody traces this kernel already" in taken.results["block_io"].reason
     assert still == b"blk\n"

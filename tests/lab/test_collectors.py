@@ -32,7 +32,7 @@ SHORT: dict[str, dict[str, JSON]] = {
     "pidstat": {"seconds": 3},
     "oom_watch": {"seconds": 4},
     "packages": {"only": ["bash", "coreutils"]},
-    "lynis": {"limit": 420, "defaults": False, "groups": ["banners", "memory_processes", "tooling"]},
+    "lynis": {"limit": 900, "defaults": False, "groups": ["banners", "memory_processes", "tooling"]},
 }
 TOOLS = (
     "ps",
@@ -58,7 +58,7 @@ KEEP = os.environ.get("KEEP_CAPTURED", "")
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     root = tmp_path_factory.mktemp(f"lab-{request.param}")
     with labs.booted(root, "lab", Recipe(suite=request.param, seed=20261124)) as up:
-        labs.ask(up, _PLANT, seconds=120)
+        labs.ask(up, _PLANT, seconds=600)
         yield up
 
 
@@ -139,7 +139,7 @@ def show_planted(drafts: dict[str, list[Draft]]) -> None:
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_without_its_tools_each_ends_in_an_outcome_with_a_reason(lab: Lab, account: str, tmp_path: Path) -> None:
-    labs.ask(lab, HIDE.format(tools=" ".join(TOOLS)), seconds=60)
+    labs.ask(lab, HIDE.format(tools=" ".join(TOOLS)), seconds=300)
     before = look(lab)
     results, recorder, _ = run(lab, account, tmp_path)
     after = look(lab)

@@ -57,7 +57,7 @@ def look(lab: Lab) -> View:
     """Look at mounts, modules, settings, tracers, files on tmpfs and in the temporary folders, programs, listeners."""
     parts: dict[str, set[str]] = {}
     lines: set[str] = set()
-    for line in labs.ask(lab, _LOOK.replace("FOLDERS", FOLDERS), seconds=120).decode().splitlines():
+    for line in labs.ask(lab, _LOOK.replace("FOLDERS", FOLDERS), seconds=600).decode().splitlines():
         if line.startswith("[") and line.endswith("]"):
             lines = parts.setdefault(line[1:-1], set())
         else:
@@ -85,7 +85,7 @@ def sampled(lab: Lab, cases: Path, every: float = 15.0) -> Iterator[list[bytes]]
             if any(cases.glob("*/work/*-acquire-*")):
                 continue
             samples.append(
-                labs.ask(lab, "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; true", seconds=120)
+                labs.ask(lab, "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; true", seconds=600)
             )
 
     thread = threading.Thread(target=sample)
@@ -125,5 +125,5 @@ def files_that_hold(folder: Path, secret: bytes, *, but: frozenset[Path] = froze
 
 def logs_that_hold(lab: Lab, secret: bytes) -> list[str]:
     """Name the files of the target's logs and temporary folders that hold a secret; it goes there by stdin."""
-    found = labs.ask(lab, f"grep -rlaF -f - /var/log {FOLDERS} || true", stdin=secret + b"\n", seconds=120)
+    found = labs.ask(lab, f"grep -rlaF -f - /var/log {FOLDERS} || true", stdin=secret + b"\n", seconds=600)
     return found.decode().splitlines()
