@@ -20,6 +20,7 @@ from forensics.stages.acquire import AcquireSettings, acquire
 from forensics.stages.analyse import analyse, settings_of
 from forensics.stages.build import BuildSettings, build
 from forensics.stages.collect import collect
+from forensics.stages.headers import HeaderSettings, headers
 from forensics.stages.interpret import InterpretSettings, interpret
 from forensics.stages.prove import prove
 from forensics.stages.report import ReportSettings, report
@@ -27,7 +28,7 @@ from forensics.stages.seal import seal
 from forensics.stages.survey import survey
 from forensics.stages.symbols import SymbolSettings, make_symbols
 
-ORDER = (survey, build, make_symbols, acquire, prove, collect, seal, analyse, interpret, report)
+ORDER = (survey, headers, build, make_symbols, acquire, prove, collect, seal, analyse, interpret, report)
 STAGES = tuple(stage.name for stage in ORDER)
 
 
@@ -72,10 +73,12 @@ class Summary:
     def complete(self) -> bool:
         """Whether every item is done or empty, the image, once it was proven, complete, and the target as it was.
 
-        A module that was not made is no gap once another engine has given a complete image.
+        A module that was not made is no gap once another engine has given a complete image; headers that were not
+        copied are none at all, for what they are good for is the module.
         """
         proven = self.verdict is Verdict.COMPLETE
-        short = [step for step in self.steps if step.short and not (proven and step.stage == build.name)]
+        means = {headers.name, build.name} if proven else {headers.name}
+        short = [step for step in self.steps if step.short and step.stage not in means]
         return not (self.left or short) and self.verdict in {None, Verdict.COMPLETE}
 
     @property
@@ -144,7 +147,9 @@ class _Course:
         sources = BuildSettings(
             profiles, order.headers, order.lime_source, order.package_source, order.module_key, order.module_certificate
         )
-        module = run.step(build, facts, sources, order.module_passphrase)
+        own = run.step(headers, asked, facts, HeaderSettings(profiles, given=order.headers is not None))
+        self._passed(headers.name)
+        module = run.step(build, facts, own, sources, order.module_passphrase)
         self._passed(build.name)
         table = run.step(make_symbols, facts, SymbolSettings(profiles))
         self._passed(make_symbols.name)

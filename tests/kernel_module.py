@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.sshd import skip
 
-_SOURCE = """
+SOURCE = """
 #define SECTION(name) __attribute__((section(name), used))
 SECTION(".modinfo") static const char a[] = "vermagic=%s";
 SECTION(".modinfo") static const char b[] = "name=lime";
@@ -23,7 +23,7 @@ def make_module(folder: Path, release: str, name: str = "m.ko") -> Path:
     """Make a module that says to be LiME for this release."""
     if not shutil.which("gcc"):
         skip("gcc is missing: install build-essential")
-    (folder / "m.c").write_text(_SOURCE % f"{release} SMP preempt mod_unload modversions ")
+    (folder / "m.c").write_text(SOURCE % f"{release} SMP preempt mod_unload modversions ")
     subprocess.run(["gcc", "-c", "-o", str(folder / name), str(folder / "m.c")], check=True)
     (folder / "m.c").unlink()
     return folder / name

@@ -30,6 +30,7 @@ class Headers:
     origin: str  # in words
     packages: tuple[Package, ...] = ()
     places: tuple[Path, ...] = ()  # what has to be seen to build in it
+    of_target: bool = False  # they are the machine's under investigation: what is made with them is for it alone
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -40,7 +41,12 @@ class Headers:
     def compiler(self) -> str:
         """Name the compiler that they ask for ("gcc-12"), "" when they name none."""
         named = re.search(r"^CC\s*=.*?\b(gcc-\d+)\b", _text(self.tree / ".kernelvariables"), re.MULTILINE)
-        return named[1] if named else ""
+        told = re.search(r'^CONFIG_CC_VERSION_TEXT=".*?gcc.*? (\d+)\.\d+\.\d+"$', self._config, re.MULTILINE)
+        return named[1] if named else f"gcc-{told[1]}" if told else ""
+
+    @property
+    def _config(self) -> str:
+        return _text(self.tree / "include/config/auto.conf") or _text(self.tree / ".config")
 
 
 def release_of(tree: Path) -> str:
@@ -93,6 +99,11 @@ def packaged(source: PackageSource, release: str, built: str, work: Path) -> Hea
         unpack(source.fetch(package, downloads), root)
     tree = root / "usr/src" / f"linux-headers-{release}"
     return Headers(relocated(tree, root, work), "the distribution's packages", chosen, (work,))
+
+
+def included(makefile: str) -> tuple[str, ...]:
+    """Name the files that a Makefile includes by absolute paths."""
+    return tuple(found[1] for found in _INCLUDE.findall(makefile))
 
 
 def wanted(release: str) -> str:

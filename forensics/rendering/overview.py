@@ -25,6 +25,7 @@ from forensics.rendering.words import moment, size
 
 STAGES = {
     "survey": "Survey: what the target is and what will work there; reads only.",
+    "headers": "Headers: the kernel headers that the target keeps, copied where nothing else has the module.",
     "build": "Build: the LiME kernel module for exactly that kernel, on the examiner's side.",
     "symbols": "Symbols: a symbol table from the target's own type information and symbol list.",
     "acquire": "Acquire: physical memory over SSH, hashed as it arrives, nothing on the target's disk.",

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from forensics.rendering.record import CaseRecord, Document, text
 
-ORDER = ("survey", "build", "symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
+ORDER = ("survey", "headers", "build", "symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret")
 """The stages before the report, which is being made while this is written."""
 
 IMPORTED = ("import", "symbols", "prove", "seal", "analyse", "interpret")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics.errors import ForensicsError
-from forensics.lime import apt, compiling, kmod, module_signing, trees
-from forensics.lime import headers as kernel_headers
+from forensics.lime import compiling, kmod, module_signing, supplies, trees
 from forensics.lime.apt import AptSource
 from forensics.lime.compiling import Compiled, LimeSource
 from forensics.lime.headers import Headers
 from forensics.lime.module_signing import Signer
-from forensics.lime.packages import FolderSource, Package, PackageSource, PackageUnavailable
+from forensics.lime.packages import Package, PackageSource, PackageUnavailable
 from forensics.lime.room import Room, confined
+from forensics.lime.target_headers import TargetHeaders
 from forensics.lime.trees import Wanted
 from forensics.model import JSON, Draft, Facts, LimeModule, NotBuilt, Outcome, Result, Role
 from forensics.profiles import keeping
@@ -28,9 +27,6 @@ from forensics.ssh import Secret
 from forensics.stage import Desk, Entered, stage
 
 ITEM = "lime"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_LATEST = "sid"  # where Debian has the newest LiME
-_SUITE = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ def load_module(entered: Entered) -> LimeModule | NotBuilt:
 
 @stage(gives=load_module)
 def build(
-    desk: Desk, facts: Facts, settings: BuildSettings, passphrase: Secret | None = None
+    desk: Desk, facts: Facts, headers: TargetHeaders, settings: BuildSettings, passphrase: Secret | None = None
 ) -> Iterator[Draft | Result]:
     """Make the LiME module for exactly the target's kernel, on our side."""
     log = _Log()
@@ -86,11 +82,14 @@ def build(
     reason = signed_by = ""
     with tempfile.TemporaryDirectory(prefix="forensics-build-", ignore_cleanup_errors=True) as folder:
         try:
-            made = _make(desk, facts, settings, log, Path(folder))
+            copied = desk.path(headers.archive) if headers.archive else None
+            log.say(f"headers of the target: {headers.archive.digest if headers.archive else headers.reason}")
+            made, for_others = _make(desk, facts, settings, copied, log, Path(folder))
             module = kmod.read(made.path)
             _refuse_mismatch(module, facts)
             kept = desk.work / "lime.ko"
-            _keep(settings.profiles, facts, made, module.vermagic, log)
+            if for_others:
+                _keep(settings.profiles, facts, made, module.vermagic, log)
             signed_by = _finish(made.path, kept, facts, settings, passphrase)
             log.say(f"signed by {signed_by}" if signed_by else "not signed")
         except (ForensicsError, ValueError, OSError) as error:
@@ -119,27 +118,39 @@ def _keep(profiles: Path, facts: Facts, made: KeptModule, vermagic: str, log: _L
         log.say(f"not kept for other cases: {problem}")
 
 
-def _make(desk: Desk, facts: Facts, settings: BuildSettings, log: _Log, work: Path) -> KeptModule:
-    """Take the module from the profile, or compile it. What the analyst names is taken before what was kept."""
+def _make(  # noqa: PLR0917 - all that a module is made of
+    desk: Desk, facts: Facts, settings: BuildSettings, copied: Path | None, log: _Log, work: Path
+) -> tuple[KeptModule, bool]:
+    """Take the module from the profile, or compile it; tells whether it may serve other targets, too.
+
+    What the analyst names is taken before what was kept.
+    """
     log.say(f"target: {facts.release} ({facts.version}), {facts.machine}")
     if not (settings.headers or settings.lime_source):
         kept = keeping.find(settings.profiles, facts)
         if isinstance(kept, KeptModule):
             log.say(f"taken from the kernel profile {kept.path}; it was made from:")
             log.lines += [f"  {line}" for line in kept.origin]
-            return kept
+            return kept, False
         log.say(kept)
     if facts.machine != platform.machine():
-        raise _not_built(
+        raise supplies.not_built(
             f"the target is {facts.machine}, this machine is {platform.machine()}", "work on a machine of that kind"
         )
+    sources = supplies.sources(facts, settings.package_source)
+    limes = tuple(_lime_sources(settings, sources, work))
+    failures = []
     desk.progress.say(f"Looking for headers of {facts.release}")
-    sources = _sources(facts, settings)
-    headers = _headers(facts, settings, sources, work)
-    log.say(f"headers: {headers.origin}")
-    log.lines += [f"  {package}" for package in headers.packages]
-    bench = _Bench(facts, headers, tuple(_lime_sources(settings, sources, work)), work)
-    return _compile(desk, bench, _rooms(desk, bench, sources, log), log)
+    for found in supplies.headers(facts, settings.headers, sources, supplies.Copied(copied, work, log.say)):
+        log.say(f"headers: {found.origin}")
+        log.lines += [f"  {package}" for package in found.packages]
+        bench = _Bench(facts, found, limes, work)
+        try:
+            return _compile(desk, bench, _rooms(desk, bench, sources, log), log), not found.of_target
+        except ForensicsError as problem:
+            failures.append(problem)
+            log.say(f"not made with these headers: {problem}")
+    raise failures[-1] if failures else supplies.no_headers(facts, sources)
 
 
 def _compile(desk: Desk, bench: _Bench, rooms: Iterator[Room], log: _Log) -> KeptModule:
@@ -148,7 +159,7 @@ def _compile(desk: Desk, bench: _Bench, rooms: Iterator[Room], log: _Log) -> Kep
     walls = "in a room without network, home or environment" if confined() else "in the open: there is no bubblewrap"
     log.say(f"compiled {walls}")
     if not bench.sources:
-        raise _not_built(f"no source of LiME ({compiling.PACKAGE}) could be had", "give one: --lime-source DIR")
+        raise supplies.not_built(f"no source of LiME ({compiling.PACKAGE}) could be had", "give one: --lime-source DIR")
     for room, source in ((room, source) for room in rooms for source in bench.sources):
         desk.progress.say(f"Compiling LiME {source.version} for {bench.facts.release} with {room.origin}")
         log.say(f"LiME {source.version}: {source.package or source.folder}")
@@ -158,7 +169,7 @@ def _compile(desk: Desk, bench: _Bench, rooms: Iterator[Room], log: _Log) -> Kep
             return KeptModule(compiled.module, source.version, _origin(bench.headers, source, compiled, room))
         failures.append(f"LiME {source.version} with {room.origin}: {compiled.why}")
         log.say(f"did not compile: {compiled.why}")
-    raise _not_built("; ".join([*failures, *log.lacking]), _what_to_do(bench.headers))
+    raise supplies.not_built("; ".join([*failures, *log.lacking]), _what_to_do(bench.headers))
 
 
 def _what_to_do(headers: Headers) -> str:
@@ -184,50 +195,16 @@ def _rooms(desk: Desk, bench: _Bench, sources: Sequence[PackageSource], log: _Lo
 def _tree(desk: Desk, bench: _Bench, sources: Sequence[PackageSource], log: _Log) -> Room:
     facts = bench.facts
     suite, compiler = facts.distribution_codename, bench.headers.compiler or "gcc"
-    if not _SUITE.fullmatch(suite):
+    if not supplies.SUITE.fullmatch(suite):
         raise PackageUnavailable("the target does not tell which release of its distribution it is")
     desk.progress.say(f"Fetching the programs of {suite} with {compiler} (once for this release, a minute or so)")
     archives = [one for source in sources if isinstance(source, AptSource) for one in source.archives]
-    architecture = _ARCHITECTURES.get(facts.machine, facts.machine)
+    architecture = supplies.architecture(facts)
     wanted = Wanted(facts.distribution, suite, architecture, compiler, bench.headers.needs)
     room = trees.bootstrap(wanted, archives)
     log.say(f"programs of {room.origin}:")
     log.lines += [f"  {package}" for package in room.packages]
     return room
-
-
-def _sources(facts: Facts, settings: BuildSettings) -> list[PackageSource]:
-    architecture = _ARCHITECTURES.get(facts.machine, facts.machine)
-    suites = (facts.distribution_codename, _LATEST)
-    found: list[PackageSource] = []
-    if settings.package_source and Path(settings.package_source).is_dir():
-        found.append(FolderSource(Path(settings.package_source)))
-    elif settings.package_source:
-        archive = apt.given_archive(settings.package_source, facts.distribution, suites[:1])
-        found.append(AptSource((archive,), architecture))
-    if _SUITE.fullmatch(facts.distribution_codename):
-        archives = apt.configured_archives(facts.distribution, suites)
-        found.append(AptSource(archives, architecture))
-    return found
-
-
-def _headers(facts: Facts, settings: BuildSettings, sources: Sequence[PackageSource], work: Path) -> Headers:
-    if settings.headers:
-        return kernel_headers.given(settings.headers, facts.release, work)
-    here = kernel_headers.installed(facts.release)
-    if here:
-        return here
-    version = re.search(r"\b(?:Debian|Ubuntu) (\d\S*)", facts.version)
-    for source in sources:
-        found = kernel_headers.packaged(source, facts.release, version[1] if version else "", work)
-        if found:
-            return found
-    said = " ".join(line for source in sources if isinstance(source, AptSource) for line in source.said)
-    raise _not_built(
-        f"no headers of {facts.release} here, nor in any source of packages" + (f" ({said[-300:]})" if said else ""),
-        f"give {kernel_headers.wanted(facts.release)}: --headers DIR, or --package-source URL|DIR "
-        "(a snapshot archive, or a folder with the packages)",
-    )
 
 
 def _lime_sources(settings: BuildSettings, sources: Sequence[PackageSource], work: Path) -> Iterator[LimeSource]:
@@ -251,10 +228,6 @@ def _refuse_mismatch(module: kmod.KernelModule, facts: Facts) -> None:
             why="; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else ""),
             remedy="give headers of exactly that kernel",
         )
-
-
-def _not_built(why: str, remedy: str) -> ForensicsError:
-    return ForensicsError("no LiME module could be built for the target's kernel", why=why, remedy=remedy)
 
 
 def _module_draft(path: Path, made: KeptModule, module: kmod.KernelModule, signed_by: str) -> Draft:

@@ -32,7 +32,19 @@ SEED = 20261123
 NUMBER = "2026-0042"
 COPY = "2026-0042-copy"
 RUN = ("analyst@lab", "--plan", "lab")
-STAGES = ("survey", "build", "symbols", "acquire", "prove", "collect", "seal", "analyse", "interpret", "report")
+STAGES = (
+    "survey",
+    "headers",
+    "build",
+    "symbols",
+    "acquire",
+    "prove",
+    "collect",
+    "seal",
+    "analyse",
+    "interpret",
+    "report",
+)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forensics.lime import headers
 from forensics.lime.packages import FolderSource
+from forensics.lime.target_headers import TargetHeaders
 from forensics.model import LimeModule, NotBuilt
 from forensics.stages.build import BuildSettings, build
 from tests.known import RELEASE, desk, entered, facts
@@ -20,7 +21,9 @@ def built(tmp_path: Path, **settings: Path | str) -> LimeModule | NotBuilt:
     chosen = BuildSettings(profiles=tmp_path / "profiles", **settings)  # type: ignore[arg-type]
     number = len(list(tmp_path.glob("case*")))
     case = tmp_path / f"case{number}"
-    return build.gives(entered(case, build.work(desk(case, "build"), facts(), chosen)))
+    return build.gives(
+        entered(case, build.work(desk(case, "build"), facts(), TargetHeaders((), None, "a test"), chosen))
+    )
 
 
 def tree(folder: Path, release: str) -> Path:
