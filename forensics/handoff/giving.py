@@ -110,6 +110,12 @@ def _write(case: Case, order: Order, begun: Event, reports: Path, progress: Prog
     wanted = sealing.wanted(case, ask=order.ask)
     pending = sealing.attest(case, seal.path, wanted, progress, again=True)
     handed = Handed(case, begun, case.events(), report, order, _can_sign(wanted.key, pending))
+    return pack(handed, pending, reports, progress)
+
+
+def pack(handed: Handed, pending: tuple[str, ...], reports: Path, progress: Progress) -> Bag:
+    """Write the bag of a hand-off that was begun, reported and sealed, and record its end."""
+    begun, order = handed.begun, handed.order
     folder = reports / str(begun.details["folder"])
     place = reports / str(begun.details["bag"])
     bags.require_room(reports, handed.size)
@@ -119,7 +125,7 @@ def _write(case: Case, order: Order, begun: Event, reports: Path, progress: Prog
     progress.say("checking the bag as its recipient does")
     result = bags.publish(folder, place)
     digests = contents.digests(place)
-    _end(case, begun, State.FINISHED, "", digests)  # 4
+    _end(handed.case, begun, State.FINISHED, "", digests)  # 4
     return Bag(
         place,
         begun.sequence,
