@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ import typer
 from forensics import terminal
 from forensics.casefile import Case
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
+from forensics.errors import UsageError
+from forensics.handoff import redaction
 from forensics.handoff.contents import Order
 from forensics.handoff.giving import Bag, hand_off
 from forensics.handoff.receipts import receive as receive_receipt
@@ -30,6 +33,10 @@ def handoff(
     without: Annotated[
         list[str] | None, typer.Option(metavar="EXHIBIT", help="Leave out the bytes of this exhibit (again for more).")
     ] = None,
+    redact: Annotated[
+        Path | None,
+        typer.Option(help="Hand over the redacted variant, by this file of rules.", exists=True, dir_okay=False),
+    ] = None,
     purpose: Annotated[str, typer.Option(help="What it is handed over for.")] = "",
     medium: Annotated[str, typer.Option(help="On what it travels: a disk and its serial number, a link.")] = "",
     place: Annotated[str, typer.Option(help="Where it is handed over.")] = "",
@@ -41,8 +48,12 @@ def handoff(
     Every exhibit is hashed again first, and the bag is checked as its recipient does before it gets its name. Exits
     with 3 when a signature or time stamp is pending, or the case is incomplete.
     """
+    if without and redact:
+        raise UsageError("a redacted variant holds no exhibits that could be left out", remedy="say one of the two")
     case = Case.load(root, number)
     order = Order(to, purpose, medium, place, tuple(dict.fromkeys(without or ())), ask=sys.stdin.isatty())
+    if redact:
+        order = replace(order, rules=redaction.load(redact), rules_text=redact.read_bytes())
     made = hand_off(case, root, order, Silent() if as_json else TerminalProgress())
     _show(case, made, as_json=as_json)
     raise typer.Exit(GAPS if made.pending or not made.complete else 0)

@@ -78,6 +78,13 @@ else
 fi
 if [[ $(told variant) == redacted ]]; then
     note "a redacted variant: neither ledger nor exhibits are in it"
+    [[ -f data/redactions.json ]] || problem data/redactions.json "missing"
+    path=""
+    while IFS= read -r line; do
+        [[ $line =~ ^\ *\"path\":\ \"(data/[^\"]+)\" ]] && path=${BASH_REMATCH[1]}
+        [[ -n $path && $line =~ ^\ *\"after\":\ \"sha256:([0-9a-f]{64})\" && ${sum256[$path]-} != "${BASH_REMATCH[1]}" ]] \
+            && problem "$path" "not what the redaction left"
+    done < data/redactions.json
     [[ $bad -ne 0 ]] || echo "ok"
     exit "$bad"
 fi

@@ -23,7 +23,8 @@ from forensics.casefile import LEDGER, Case
 from forensics.errors import IntegrityError
 from forensics.events import Action, Event, State
 from forensics.handoff import bags, results
-from forensics.handoff.readme import readme
+from forensics.handoff.readme import readme, redacted_readme
+from forensics.handoff.redaction import Rules
 from forensics.hashing import hash_file, open_regular
 from forensics.model import JSON, Exhibit
 from forensics.progress import Progress
@@ -43,6 +44,8 @@ class Order:
     place: str = ""
     without: tuple[str, ...] = ()  # numbers of exhibits whose bytes stay here
     ask: bool = False  # a passphrase may be asked for
+    rules: Rules | None = None  # of redaction: what is handed over is the redacted variant
+    rules_text: bytes = b""  # the file that they stand in
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +92,16 @@ def write(folder: Path, handed: Handed, progress: Progress) -> None:
     with progress.task("copying exhibits", sum(one.size for one in handed.exhibits)) as advance:
         for one in handed.exhibits:
             bags.copy(handed.case.path(one), inside / one.path, one.digest, advance)
-    _write_ledger(inside / LEDGER, handed)
-    _write_seals(inside / "seals", handed)
+    bags.put(inside / LEDGER, b"".join(ledger_of(handed)))
+    write_seals(inside / "seals", handed)
     for one in handed.report:
         if one.number not in handed.order.without:
             bags.copy(handed.case.path(one), folder / "report" / one.path.name, one.digest, lambda _count: None)
     progress.say("writing tables for programs")
     for one in results.tabled(handed.exhibits):
         results.write(folder / "results", one, results.load(handed.case.path(one), one))
-    _write_keys(folder, handed)
-    text = json.dumps(_facts(handed), indent=1, ensure_ascii=True) + "\n"
+    write_keys(folder, handed)
+    text = json.dumps(facts_of(handed), indent=1, ensure_ascii=True) + "\n"
     bags.put(folder / "handoff.json", text.encode("ascii"))
 
 
@@ -133,10 +136,16 @@ def beside(handed: Handed) -> dict[str, bytes]:
     """Give what stands at the bag's root for people: how to check it, and with what."""
     ours = resources.files("forensics")
     return {
-        "README.txt": readme(_facts(handed), [one.path.name for one in handed.report], _checks(handed)).encode("utf-8"),
+        "README.txt": _readme(handed),
         "check.sh": ours.joinpath("handoff", "check.sh").read_bytes(),
         "verify.py": ours.joinpath("verify.py").read_bytes(),
     }
+
+
+def _readme(handed: Handed) -> bytes:
+    if handed.order.rules is not None:
+        return redacted_readme(facts_of(handed)).encode("utf-8")
+    return readme(facts_of(handed), [one.path.name for one in handed.report], _checks(handed)).encode("utf-8")
 
 
 def digests(bag: Path) -> dict[str, JSON]:
@@ -149,7 +158,8 @@ def digests(bag: Path) -> dict[str, JSON]:
     }
 
 
-def _facts(handed: Handed) -> dict[str, JSON]:
+def facts_of(handed: Handed) -> dict[str, JSON]:
+    """Give what the bag says of itself: handoff.json."""
     details, last = handed.begun.details, handed.events[-1]
     report = handed.report[-1].facts if handed.report else {}
     key = handed.key
@@ -180,16 +190,16 @@ def _checks(handed: Handed) -> dict[str, list[tuple[str, str]]]:
     return {"signed": signed, "stamped": stamped}
 
 
-def _write_ledger(target: Path, handed: Handed) -> None:
-    """Copy the ledger up to the entry that the bag is made as of."""
+def ledger_of(handed: Handed) -> list[bytes]:
+    """Give the lines of the ledger up to the entry that the bag is made as of."""
     with open(open_regular(handed.case.ledger.path), "rb") as source:  # noqa: PTH123 - a descriptor
         lines = [source.readline() for _ in handed.events]
-    if f'"digest":"{handed.events[-1].digest}"}}\n'.encode("ascii") not in lines[-1]:
+    if not lines[-1].endswith(f'"digest":"{handed.events[-1].digest}"}}\n'.encode("ascii")):
         raise IntegrityError("the ledger changed while it was copied", where=str(handed.case.ledger.path))
-    bags.put(target, b"".join(lines))
+    return lines
 
 
-def _write_seals(folder: Path, handed: Handed) -> None:
+def write_seals(folder: Path, handed: Handed) -> None:
     """Copy the seals, and what the ledger knows of beside them; nothing else that stands there."""
     place = handed.case.folder / "seals"
     names = {one.name for one in place.glob("[0-9]*.json")}
@@ -200,7 +210,8 @@ def _write_seals(folder: Path, handed: Handed) -> None:
         bags.copy(place / name, folder / name, hash_file(place / name).digest, lambda _count: None)
 
 
-def _write_keys(folder: Path, handed: Handed) -> None:
+def write_keys(folder: Path, handed: Handed) -> None:
+    """Write the public keys of all who signed, and the certificates of all who stamped."""
     people = {str(one.details["public"]): str(one.details["principal"]) for one in handed.of(Action.SIGNED)}
     if handed.key is not None:
         people[handed.key.public] = handed.principal

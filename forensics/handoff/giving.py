@@ -20,8 +20,10 @@ from forensics import course, locks, sealing, verify
 from forensics.casefile import Case, things
 from forensics.errors import CaseError, ForensicsError, UsageError
 from forensics.events import Action, Deed, Event, State
-from forensics.handoff import bags, contents
+from forensics.handoff import bags, contents, redacted
 from forensics.handoff.contents import Handed, Order
+from forensics.handoff.redaction import Redactor
+from forensics.hashing import hash_bytes
 from forensics.model import JSON
 from forensics.progress import Progress
 
@@ -84,7 +86,7 @@ def _begin(case: Case, order: Order) -> Event:
         raise CaseError("there is nothing to hand over", where=f"case {case.number}", why="it holds no exhibit")
     for number in order.without:
         case.exhibit(number)
-    given = tuple(one for one in held if one.number not in order.without)
+    given = () if order.rules else tuple(one for one in held if one.number not in order.without)
     for one in held:
         case.check(one)
     before = sum(one.action is Action.HANDED_OFF and one.outcome is State.STARTED for one in case.events())
@@ -96,7 +98,8 @@ def _begin(case: Case, order: Order) -> Event:
         "place": order.place,
         "bag": name,
         "folder": f".{name}.{secrets.token_hex(8)}",
-        "variant": "whole",
+        "variant": "redacted" if order.rules else "whole",
+        "rules": str(hash_bytes(order.rules_text)) if order.rules else "",
         "withheld": list(order.without),
     }
     deed = Deed(Action.HANDED_OFF, order.purpose, materials=things(given), outcome=State.STARTED, details=details)
@@ -120,8 +123,15 @@ def pack(handed: Handed, pending: tuple[str, ...], reports: Path, progress: Prog
     place = reports / str(begun.details["bag"])
     bags.require_room(reports, handed.size)
     folder.mkdir(mode=0o700)
-    contents.write(folder, handed, progress)  # 3
-    bags.make(folder, contents.info(handed, pending), contents.beside(handed), handed.key, ask=order.ask)
+    info, beside = contents.info(handed, pending), contents.beside(handed)
+    if order.rules is None:
+        contents.write(folder, handed, progress)  # 3
+    else:
+        redactor = Redactor(order.rules)
+        redacted.write(folder, handed, redactor, progress)
+        info = redactor.everything(info)
+        beside["README.txt"] = redactor.text(beside["README.txt"].decode("utf-8")).encode("utf-8")
+    bags.make(folder, info, beside, handed.key, ask=order.ask)
     progress.say("checking the bag as its recipient does")
     result = bags.publish(folder, place)
     digests = contents.digests(place)

@@ -118,3 +118,30 @@ def _signature(signers: str, who: str, sort: str, signature: str, signed: str) -
 def _seal(name: str) -> str:
     """Name the seal that a signature or stamp stands beside: 0001.2.sig is of 0001.json."""
     return f"{name.partition('.')[0]}.json"
+
+
+_REDACTED = """\
+Bag {bag} of case {number}: {title}
+Handed to {to}.
+
+THIS IS A REDACTED VARIANT. Words and cells of the report and of its tables were replaced by rules; pictures, the ledger and
+the exhibits are not in it. data/redactions.json says which rule was at work where and how often, and gives for each file the
+digest of the exhibit that it was made of (before) and its own (after). data/seals, where it is here, holds a list of
+the exhibits' digests that was signed and stamped.
+
+HOW TO CHECK THIS BAG
+
+Nothing is written or fetched. Both say that this variant holds neither ledger nor exhibits, and so checks neither:
+
+    bash check.sh
+    python3 verify.py .
+{signature}"""
+
+
+def redacted_readme(facts: Mapping[str, JSON]) -> str:
+    """Write the README of a redacted variant."""
+    told = {name: show(str(value)) for name, value in facts.items()}
+    command = _signature(
+        "data/allowed_signers", told["principal"], "bag", "manifest-sha256.txt.sig", "manifest-sha256.txt"
+    )
+    return _REDACTED.format(**told, signature=f"{command}\n" if told["principal"] else "")
