@@ -78,6 +78,8 @@ class Plan(BaseModel):
     collectors: tuple[Step, ...] = ()
     plugins: tuple[Annotated[Choice, BeforeValidator(_named)], ...] = ()
     plugin_folders: tuple[str, ...] = ()  # of the analyst's own plugins
+    cluster: str = ""  # the address of a Dask scheduler whose workers see the case under the same path
+    cluster_tls: str = ""  # a folder with ca.pem, cert.pem and key.pem
     yara: str = ""  # a folder of YARA rules; one that is not absolute stands beside the plan's own file
 
     @model_validator(mode="after")
@@ -103,6 +105,10 @@ class Plan(BaseModel):
     def with_yara(self, folder: Path) -> Plan:
         """Give the same plan with the YARA rules of this folder."""
         return self.model_copy(update={"yara": str(folder.absolute())})
+
+    def with_cluster(self, address: str, tls: Path | None) -> Plan:
+        """Give the same plan with its plugins run on a cluster."""
+        return self.model_copy(update={"cluster": address, "cluster_tls": str(tls.absolute()) if tls else ""})
 
     @property
     def analysis(self) -> tuple[AskedPlugin, ...]:

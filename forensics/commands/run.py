@@ -90,6 +90,10 @@ def run(
         Path | None,
         typer.Option(help="A folder of YARA rules for the memory of processes.", exists=True, file_okay=False),
     ] = None,
+    cluster: Annotated[str, typer.Option(metavar="URL", help="Run plugins on a Dask cluster: tcp:// or tls://.")] = "",
+    cluster_tls: Annotated[
+        Path | None, typer.Option(help="Its ca.pem, cert.pem and key.pem.", exists=True, file_okay=False)
+    ] = None,
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -101,10 +105,7 @@ def run(
     signal.signal(signal.SIGTERM, stop)
     if bool(module_key) != bool(module_certificate):
         raise UsageError("a key and its certificate go together", remedy="--module-key FILE --module-certificate FILE")
-    chosen = plan.load(plan_name)
-    chosen = chosen.with_yara(yara) if yara else chosen
-    if chosen.yara:
-        yararules.read(Path(chosen.yara))  # what does not compile is said before anything is done
+    chosen = _plan(plan_name, yara, cluster, cluster_tls)
     asked = [*(several.Asked(target=one) for one in target or ()), *(several.load(listed) if listed else ())]
     if not asked and (labels := imported.labels(Case.load(root, number))):
         _run_imported(Case.load(root, number), labels, imported.Order(root, chosen, until, symbols), as_json=as_json)
@@ -138,6 +139,16 @@ def run(
     copies = publish(root, case, summary.report)
     _show(case, summary, copies, as_json=as_json)
     raise typer.Exit(0 if summary.complete else GAPS)
+
+
+def _plan(name: str, yara: Path | None, cluster: str, tls: Path | None) -> plan.Plan:
+    """Give the plan, with what the command line says instead; rules that do not compile are said before any work."""
+    chosen = plan.load(name)
+    chosen = chosen.with_yara(yara) if yara else chosen
+    chosen = chosen.with_cluster(cluster, tls) if cluster else chosen
+    if chosen.yara:
+        yararules.read(Path(chosen.yara))
+    return chosen
 
 
 def _run_imported(case: Case, labels: tuple[str, ...], order: imported.Order, *, as_json: bool) -> NoReturn:

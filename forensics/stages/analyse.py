@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensics import yararules
@@ -26,8 +26,9 @@ from forensics.model import (
 from forensics.plan import Plan
 from forensics.stage import Desk, Entered, stage
 from forensics.text import show
-from forensics.volatility import DEFAULT, YARA, AskedPlugin, Ended, Job, Opened, run
+from forensics.volatility import DEFAULT, YARA, AskedPlugin, Ended, Job, Opened, Unusable, run
 from forensics.volatility.messages import Limits
+from forensics.volatility.spread import Cluster, connected, spread
 
 _FOR_SHARED_MACHINES = 4
 _RULES = "yara-rules"
@@ -48,18 +49,20 @@ class AnalyseSettings:
     children: int = 0  # plugins at the same time; 0: one a processor, four at most
     yara: str = ""  # absolute folder of YARA rules; "": none are asked for
     yara_digest: str = ""  # of the rules that were read there (yararules)
+    cluster: str = ""  # the address of a Dask scheduler; "": workers of this machine
+    cluster_tls: str = ""  # absolute folder of its keys
 
 
 def settings_of(plan: Plan) -> AnalyseSettings:
     """Give what a plan says of the analysis; UsageError when its YARA rules cannot be used."""
     plugins = plan.analysis or tuple(map(AskedPlugin, DEFAULT))
     folders = tuple(str(Path(one).expanduser().absolute()) for one in plan.plugin_folders)
+    chosen = AnalyseSettings(plugins, plugin_folders=folders, cluster=plan.cluster, cluster_tls=plan.cluster_tls)
     if not plan.yara:
-        return AnalyseSettings(plugins, plugin_folders=folders)
+        return chosen
     rules = yararules.read(Path(plan.yara).absolute())
-    return AnalyseSettings(
-        (*plugins, AskedPlugin(YARA)), plugin_folders=folders, yara=str(rules.folder), yara_digest=rules.digest
-    )
+    asked = (*plugins, AskedPlugin(YARA))
+    return replace(chosen, plugins=asked, yara=str(rules.folder), yara_digest=rules.digest)
 
 
 def load_analysis(entered: Entered) -> Analysis:
@@ -136,7 +139,8 @@ def _run(
         arguments=given,
     )
     desk.progress.say(f"Volatility opens {image.number} with {table.number}")
-    with closing(run(job)) as said, desk.progress.task("plugins", len(names), "plugins") as done:
+    digests = {job.image: str(image.digest), job.table: str(table.digest)}
+    with _working(job, digests, settings) as said, desk.progress.task("plugins", len(names), "plugins") as done:
         for message in said:
             if isinstance(message, Ended):
                 yield from _enter(desk, message, (image, table))
@@ -144,6 +148,20 @@ def _run(
                 done(1)
             elif not isinstance(message, Opened):
                 yield from (Result(name, Outcome.FAILED, message.reason, message.facts) for name in names)
+
+
+@contextmanager
+def _working(
+    job: Job, digests: Mapping[str, str], settings: AnalyseSettings
+) -> Iterator[Iterator[Opened | Unusable | Ended]]:
+    """Let workers of this machine run the plugins, or those of a cluster."""
+    if not settings.cluster:
+        with closing(run(job)) as said:
+            yield said
+        return
+    where = Cluster(settings.cluster, settings.cluster_tls)
+    with connected(where) as (executor, machines), closing(spread(job, digests, executor, machines)) as said:
+        yield said
 
 
 def _enter(desk: Desk, ended: Ended, sources: tuple[Exhibit, ...]) -> Iterator[Draft | Result]:

@@ -107,9 +107,19 @@ class Worker:
         os.write(self._out, messages.encode(message).encode())
 
 
+_NETWORK = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"})
+
+
+def _refuse_network(event: str, _: tuple[object, ...]) -> None:
+    """Let nothing of Volatility's, nor of a plugin's, speak to another machine: it would fetch tables by itself."""
+    if event in _NETWORK:
+        raise PermissionError(f"an analysis does not use the network ({event})")
+
+
 def main() -> None:
     """Do the job that stdin tells; what plugins print goes to stderr."""
     warnings.simplefilter("ignore", FutureWarning)
+    sys.addaudithook(_refuse_network)
     out = os.dup(1)
     os.dup2(2, 1)
     Worker(Job.decode(sys.stdin.readline()), out).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -308,6 +309,18 @@ def test_arguments_that_do_not_fit_are_named_and_the_plugin_is_not_run(
     plugin("Says", "yield 0, (self.config['n'], self.config['word'])", ARGUED)
     ended = only(running("says.Says", arguments={"says.Says": given}))
     assert (ended.outcome, ended.reason) == (Outcome.NOT_RUN, why)
+
+
+def test_a_plugin_reaches_no_network(running: Running, plugin: Plugin) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        port = server.getsockname()[1]
+        plugin("Calls", f"import socket\nsocket.create_connection(('127.0.0.1', {port}))\nyield 0, (1, 'through')")
+        ended = only(running("calls.Calls"))
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert ended.outcome is Outcome.FAILED
+    assert "does not use the network" in ended.reason
 
 
 def test_leaving_early_ends_the_worker_and_its_children(plugin: Plugin, tmp_path: Path) -> None:
