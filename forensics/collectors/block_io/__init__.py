@@ -131,7 +131,7 @@ def chosen(settings: Traced, root_device: str) -> tuple[str, ...]:
     named = tuple(filter(None, (settings.device, *settings.devices))) or (root_device,)
     if strange := [one for one in named if not _DEVICE.fullmatch(one)]:
         words = f"{show(strange[0], 40)} is no disk's name" if strange[0] else "it is not known which disk is under /"
-        raise CommandFailed(words, remedy="give `device` or `devices` in the plan, as the kernel names them")
+        raise CommandFailed(words, remedy="give `device` in the plan, as the kernel names it")
     if settings.way not in _WAYS:
         raise CommandFailed(f"block_io knows no way {show(settings.way, 40)}", remedy=f"one of {', '.join(_WAYS)}")
     if unknown := [one for one in settings.actions if one not in ACTIONS]:
