@@ -48,18 +48,18 @@ Both exit with 0 when all is as recorded, and else name what is not. By hand:
     sed -n 's/.*"action":"exhibit entered".*"products":\\[{{"exhibit":"[^"]*","digest":"sha256:\\([0-9a-f]*\\)".*"path":"\\([^"]*\\)".*/\\1  data\\/{number}\\/\\2/p' data/{number}/custody.jsonl | sha256sum --check{ignore}
 """
 _SIGNATURES = """
-5. Signatures. Compare the keys in data/allowed_signers with those that the people give you themselves
+{step}. Signatures. Compare the keys in data/allowed_signers with those that the people give you themselves
    (ssh-keygen -lf data/allowed_signers shows their fingerprints).
 
 {commands}
 """
 _STAMPS = """
-6. Time stamps (RFC 3161). Take the authority's certificates from itself where you can.
+{step}. Time stamps (RFC 3161). Take the authority's certificates from itself where you can.
 
 {commands}
 """
 _REPORT = """
-7. The report is as of ledger entry {as_of}, which its cover names with the digest {as_of_head}.
+{step}. The report is as of ledger entry {as_of}, which its cover names with the digest {as_of_head}.
    Its digest stands in the ledger. A PDF that was signed is signed as a whole: "Signature is Valid" and "Total document signed".
 
 {commands}
@@ -106,8 +106,8 @@ def readme(facts: Mapping[str, JSON], report: Sequence[str], checks: Mapping[str
         for one in report
     ]
     commands += [f"    pdfsig -nocert data/report/{one}" for one in report if one.endswith(".pdf")]
-    for text, lines in ((_SIGNATURES, signed), (_STAMPS, stamped), (_REPORT, commands)):
-        parts += [text.format(**told, commands="\n".join(lines))] if lines else []
+    further = [one for one in ((_SIGNATURES, signed), (_STAMPS, stamped), (_REPORT, commands)) if one[1]]
+    parts += [text.format(**told, step=5 + at, commands="\n".join(lines)) for at, (text, lines) in enumerate(further)]
     return "".join([*parts, _RECEIPT.format(**told)])
 
 
