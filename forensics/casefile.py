@@ -171,6 +171,8 @@ def open_case(
     *,
     scope: str = "",
     responsible: str = "",
+    question: str = "",
+    qualification: str = "",
     authority_document: Path | None = None,
     key: Signer | None = None,
     stamps: Stamps | None = None,
@@ -178,9 +180,10 @@ def open_case(
 ) -> Case:
     """Make a case folder whose first event holds what the case is; it is there whole, or not at all.
 
-    `responsible` answers for the case (default: the examiner). The authority's document is not copied: its digest is
-    recorded. `key` signs the case's seals, `stamps` tells who stamps them; each exhibit gets a `second_digest` by that
-    algorithm. Raises UsageError for a number that is no plain name, CaseError when the case exists already.
+    `responsible` answers for the case (default: the examiner), `question` is what it is to answer. The
+    authority's document is not copied: its digest is recorded. `key` signs the case's seals, `stamps` tells who stamps
+    them; each exhibit gets a `second_digest` by that algorithm. Raises UsageError for a number that is
+    no plain name, CaseError when the case exists already.
     """
     folder = root / "cases" / _valid(number)
     if second_digest not in {"", *SECOND}:
@@ -196,6 +199,8 @@ def open_case(
         "authority_document": str(hash_file(authority_document).digest) if authority_document else "",
         "scope": scope,
         "responsible": responsible or examiner.name,
+        "question": question,
+        "qualification": qualification,
         "examiner": {name: getattr(examiner, name) for name in Examiner.__slots__},
         "storage": str(folder),
         "key": key.fingerprint if key else "",

@@ -1,6 +1,6 @@
-"""Check a case, or a bag of one: read-only, offline, standard library only, nothing of ours imported.
+"""Check a case, a bag of one or a report of it: read-only, offline, standard library only, nothing of ours imported.
 
-    python3 verify.py CASE-OR-BAG [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--pieces]
+    python3 verify.py CASE-OR-BAG-OR-PDF [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--pieces]
             [--json]
 
 1. The ledger: every line's own digest, its link to the line before, sequence, fields.
@@ -10,6 +10,9 @@
 4. Reports: the entry that each names is in the ledger. What was begun has an end.
 5. A bag (BagIt 1.0, RFC 8493): it holds what its manifests list, and nothing else; both algorithms agree; the case in
    it is checked as above; what was left out is on record there; its reports are those of this ledger, at this length.
+6. A report (PDF): its attachments are those that it names; the ledger in it is checked as in 1 and ends with the entry
+   that the report is as of; the list of exhibits agrees with it. A signature covers the whole file as it stands, and
+   the digest in it is that of the signed bytes; whether it is good, pdfsig tells.
 
 Every problem is listed, not the first alone. Exit codes: 0 ok, 4 damaged, 5 incomplete, 6 cannot check.
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -27,11 +31,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 OK, DAMAGED, INCOMPLETE, UNREADABLE = 0, 4, 5, 6
 WORDS = {OK: "ok", DAMAGED: "damaged", INCOMPLETE: "incomplete", UNREADABLE: "cannot check"}
@@ -149,10 +155,12 @@ class Ledger:
 
 
 def verify(path: Path, head: str = "", given: Given | None = None) -> Result:
-    """Check a case folder or a bag; `head` is the digest of an entry, as kept elsewhere."""
+    """Check a case folder, a bag or a report's PDF; `head` is the digest of an entry, as kept elsewhere."""
     given = given or Given(head)
     path = path.resolve()
     result = Result(_safe(path.name))
+    if path.is_file():
+        return _verify_pdf(path, given, result)  # 6
     if any(os.path.lexists(path / name) for name in ("bagit.txt", "manifest-sha256.txt")):
         return _verify_bag(path, given, result)  # 5
     _verify_case(path, replace(given, bagged=(path.parent.parent / "bagit.txt").is_file()), result)
@@ -177,22 +185,26 @@ def _verify_case(folder: Path, given: Given, result: Result) -> Ledger:
 
 
 def _read_ledger(path: Path, result: Result) -> Ledger:
-    ledger = Ledger()
     try:
         descriptor = _open(path)
     except OSError as error:
         result.add(UNREADABLE, path.name, "there is no ledger to check", found=error.strerror or error)
-        return ledger
-    previous = FIRST
+        return Ledger()
     with os.fdopen(descriptor, "rb") as file:
-        while line := file.readline(LIMIT + 1):
-            where = f"custody.jsonl, line {result.entries + 1}"
-            if not line.endswith(b"\n") and not _check_tail(line, where, result):
-                break
-            result.entries += 1
-            previous = _check_line(line.rstrip(b"\n"), where, previous, ledger, result)
+        return _read_lines(file, result)
+
+
+def _read_lines(file: IO[bytes], result: Result) -> Ledger:
+    ledger = Ledger()
+    previous = FIRST
+    while line := file.readline(LIMIT + 1):
+        where = f"custody.jsonl, line {result.entries + 1}"
+        if not line.endswith(b"\n") and not _check_tail(line, where, result):
+            break
+        result.entries += 1
+        previous = _check_line(line.rstrip(b"\n"), where, previous, ledger, result)
     if not result.entries and not result.problems:
-        result.add(DAMAGED, path.name, "the ledger is empty")
+        result.add(DAMAGED, "custody.jsonl", "the ledger is empty")
     return ledger
 
 
@@ -972,6 +984,369 @@ def _check_copies(folder: Path, handed: Event, ledger: Ledger, digests: dict[Pat
             result.add(DAMAGED, where, "this report is as of another entry than the bag says", told, known)
 
 
+# 6. A report
+
+
+class Reference(int):
+    """The number of an object that stands elsewhere in the file."""
+
+
+@dataclass
+class Stream:
+    """A dictionary with bytes behind it."""
+
+    about: dict[str, Any]
+    raw: bytes
+
+
+@dataclass
+class Pdf:
+    """A PDF with cross-reference streams, as our printer and pyHanko write it; the newest revision of each object."""
+
+    content: bytes
+    places: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # kind, offset or container, index
+    trailer: dict[str, Any] = field(default_factory=dict)
+    revisions: int = 0
+
+    def find(self, *names: str) -> Any:
+        """Follow names from the trailer on; None where one is missing."""
+        value: Any = self.trailer
+        for name in names:
+            value = self.at(value.get(name)) if isinstance(value, dict) else None
+        return value
+
+    def at(self, value: Any) -> Any:
+        """Give what a reference leads to; anything else is given as it is."""
+        if not isinstance(value, Reference):
+            return value
+        kind, offset, index = self.places.get(value, (0, 0, 0))
+        if kind == 1:
+            return _pdf_object(self, offset, int(value))
+        if kind == 2:
+            container = _pdf_object(self, self.places[offset][1], offset)
+            data = _pdf_bytes(self, container)
+            heads = data[: container.about["First"]].split()
+            return _pdf_value(data, container.about["First"] + int(heads[2 * index + 1]))[0]
+        return None
+
+
+_PDF_SPACE = re.compile(rb"(?:[\0\t\n\f\r ]|%[^\r\n]*)*")
+_PDF_REFERENCE = re.compile(rb"(\d{1,9})[\0\t\n\f\r ]+\d{1,5}[\0\t\n\f\r ]+R(?![A-Za-z])")
+_PDF_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)")
+_PDF_NAME = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]*)")
+_PDF_HEX = re.compile(rb"<([0-9A-Fa-f\0\t\n\f\r ]*)>")
+_PDF_STRING = re.compile(rb"\(((?:[^()\\]|\\.)*)\)", re.DOTALL)
+_PDF_ESCAPED = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+_PDF_WORD = re.compile(rb"true|false|null")
+_PDF_DEPTH = 60
+UNPACKED = 1 << 29  # bytes of one stream
+
+
+def _pdf_skip(data: bytes, at: int) -> int:
+    found = _PDF_SPACE.match(data, at)
+    return found.end() if found else at
+
+
+def _pdf_value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
+    """Read one object of PDF's syntax (ISO 32000-1, 7.3), and where it ends."""
+    at = _pdf_skip(data, at)
+    if depth > _PDF_DEPTH:
+        raise ValueError("objects are nested too deep")
+    if data.startswith(b"<<", at):
+        return _pdf_dictionary(data, at + 2, depth)
+    if data.startswith(b"[", at):
+        return _pdf_array(data, at + 1, depth)
+    for shape, make in _PDF_ATOMS:
+        if found := shape.match(data, at):
+            return make(found), found.end()
+    raise ValueError(f"no object stands at byte {at}")
+
+
+def _pdf_hex(found: re.Match[bytes]) -> bytes:
+    digits = b"".join(found[1].split()).decode("ascii")
+    return bytes.fromhex(digits + "0" * (len(digits) % 2))
+
+
+def _pdf_escaped(found: re.Match[bytes]) -> bytes:
+    plain = found[1].isdigit()
+    return bytes([int(found[1], 8) & 255]) if plain else {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(found[1], found[1])
+
+
+_PDF_ATOMS: tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], Any]], ...] = (
+    (_PDF_HEX, _pdf_hex),
+    (_PDF_STRING, lambda one: _PDF_ESCAPED.sub(_pdf_escaped, one[1])),
+    (_PDF_REFERENCE, lambda one: Reference(one[1])),
+    (_PDF_NUMBER, lambda one: float(one[0]) if b"." in one[0] else int(one[0])),
+    (_PDF_NAME, lambda one: "/" + one[1].decode("latin-1")),
+    (_PDF_WORD, lambda one: {b"true": True, b"false": False}.get(one[0])),
+)
+
+
+def _pdf_dictionary(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
+    made: dict[str, Any] = {}
+    while True:
+        at = _pdf_skip(data, at)
+        if data.startswith(b">>", at):
+            return made, at + 2
+        name = _PDF_NAME.match(data, at)
+        if name is None:
+            raise ValueError(f"a dictionary breaks off at byte {at}")
+        made[name[1].decode("latin-1")], at = _pdf_value(data, name.end(), depth + 1)
+
+
+def _pdf_array(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+    made: list[Any] = []
+    while True:
+        at = _pdf_skip(data, at)
+        if data.startswith(b"]", at):
+            return made, at + 1
+        value, at = _pdf_value(data, at, depth + 1)
+        made.append(value)
+
+
+def _pdf_object(pdf: Pdf, offset: int, number: int) -> Any:
+    head = re.compile(rb"\s*(\d+)\s+\d+\s+obj\b").match(pdf.content, offset)
+    if head is None or int(head[1]) != number:
+        raise ValueError(f"object {number} is not where it is said to be")
+    value, at = _pdf_value(pdf.content, head.end())
+    begin = re.compile(rb"\s*stream\r?\n").match(pdf.content, at)
+    if begin is None or not isinstance(value, dict):
+        return value
+    length = pdf.at(value.get("Length"))
+    if type(length) is not int or not 0 <= length <= len(pdf.content) - begin.end():
+        raise ValueError(f"the stream of object {number} has no length")
+    return Stream(value, pdf.content[begin.end() : begin.end() + length])
+
+
+def _pdf_bytes(pdf: Pdf, stream: Any) -> bytes:
+    if not isinstance(stream, Stream):
+        raise TypeError("there is no stream")
+    packed = pdf.at(stream.about.get("Filter"))
+    if packed in {None, "/Crypt"}:
+        return stream.raw
+    if packed not in ("/FlateDecode", ["/FlateDecode"]) or stream.about.get("DecodeParms"):
+        raise ValueError(f"a stream is packed otherwise than this program packs: {packed}")
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(stream.raw, UNPACKED)
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise ValueError("a stream cannot be unpacked whole")
+    return data
+
+
+def _pdf_open(content: bytes) -> Pdf:
+    """Read the cross-reference streams from the newest revision back to the first."""
+    pdf = Pdf(content)
+    found = re.compile(rb"startxref\s+(\d+)\s").match(content, content.rfind(b"startxref"))
+    offset: Any = int(found[1]) if found else None
+    while type(offset) is int and pdf.revisions < 64:
+        pdf.revisions += 1
+        head = re.compile(rb"\s*(\d+)\s").match(content, offset)
+        table = _pdf_object(pdf, offset, int(head[1]) if head else -1)
+        if not isinstance(table, Stream):
+            raise TypeError("its cross-references are not a stream, as this program writes them")
+        pdf.trailer = pdf.trailer or table.about
+        for number, place in _pdf_places(table.about, _pdf_bytes(pdf, table)):
+            pdf.places.setdefault(number, place)
+        offset = table.about.get("Prev")
+    if not pdf.trailer:
+        raise ValueError("it has no cross-references")
+    return pdf
+
+
+def _pdf_places(about: dict[str, Any], data: bytes) -> list[tuple[int, tuple[int, int, int]]]:
+    widths = about["W"]
+    spans = about.get("Index") or [0, about["Size"]]
+    numbers = [n for first, count in zip(spans[::2], spans[1::2], strict=True) for n in range(first, first + count)]
+    places = []
+    at = 0
+    for number in numbers[: len(data) // max(1, sum(widths))]:
+        fields = []
+        for width in widths:
+            fields.append(int.from_bytes(data[at : at + width], "big") if width else 1)
+            at += width
+        places.append((number, (fields[0], fields[1], fields[2])))
+    return places
+
+
+def _pdf_attachments(pdf: Pdf) -> dict[str, bytes]:
+    listed = pdf.find("Root", "Names", "EmbeddedFiles", "Names")
+    if not isinstance(listed, list):
+        return {}
+    files = {}
+    for reference in listed[1::2]:
+        about = pdf.at(reference)
+        name = pdf.at(about["F"]).decode("utf-8", "backslashreplace")
+        files[name] = _pdf_bytes(pdf, pdf.at(pdf.at(about["EF"])["F"]))
+    return files
+
+
+def _verify_pdf(path: Path, given: Given, result: Result) -> Result:
+    result.kind = "report"
+    content = b""
+    try:
+        with os.fdopen(_open(path), "rb") as file:
+            content = file.read(UNPACKED)
+        pdf = _pdf_open(content)
+        files = _pdf_attachments(pdf)
+        _check_report(path, pdf, files, given, result)
+        _check_signature(path, pdf, content, files, result)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, zlib.error, RecursionError) as error:
+        result.add(UNREADABLE, path.name, "it cannot be read as a report of this program", found=error)
+        for whole in _PDF_RANGE.finditer(content):  # a signature may still tell that its bytes were changed
+            _check_digest(path, content, (int(whole[1]), int(whole[2]), int(whole[2]) + int(whole[3])), result)
+    return result
+
+
+def _check_report(path: Path, pdf: Pdf, files: dict[str, bytes], given: Given, result: Result) -> None:
+    """Hold what is attached against what the report says of itself."""
+    about = json.loads(files["report.json"])
+    named, as_of, head = dict(about["attached"]), about["as_of"], str(about["head"])
+    subject = str(pdf.find("Info", "Subject"), "latin-1")
+    result.exhibits, result.size = len(files), sum(map(len, files.values()))
+    _check_attached(files, named, result)
+    ledger = _read_lines(io.BytesIO(files.get("custody.jsonl", b"")), result)
+    known = ledger.heads[as_of] if type(as_of) is int and 0 <= as_of < len(ledger.heads) else "no such entry"
+    if known != head or as_of != len(ledger.heads) - 1:
+        result.add(DAMAGED, "custody.jsonl", f"the report is as of entry {as_of}, which is another", head, known)
+    if subject != f"As of ledger entry {as_of}, {head}":
+        result.add(DAMAGED, path.name, "it says of itself that it is as of another entry", head, subject)
+    _check_manifest(files.get("exhibits.json", b""), ledger, result)
+    _check_head(ledger, given.head, result)
+
+
+def _check_attached(files: dict[str, bytes], named: dict[str, Any], result: Result) -> None:
+    for name in sorted(named.keys() | files.keys() - {"report.json"}):
+        where = f"attachment {name}"
+        if name not in files:
+            result.add(DAMAGED, where, "it is not in the report any more", named[name]["digest"])
+        elif name not in named:
+            result.add(DAMAGED, where, "nobody put it into the report", found=_digest(files[name]))
+        elif _digest(files[name]) != named[name]["digest"]:
+            result.add(DAMAGED, where, "it is another than was attached", named[name]["digest"], _digest(files[name]))
+
+
+def _check_manifest(content: bytes, ledger: Ledger, result: Result) -> None:
+    """Hold the list of exhibits against what the ledger entered."""
+    try:
+        listed = {one["number"]: (one["digest"], one["size"], one["path"]) for one in json.loads(content or b"[]")}
+    except (ValueError, TypeError, LookupError) as error:
+        result.add(DAMAGED, "attachment exhibits.json", "the list of exhibits cannot be read", found=error)
+        return
+    entered = {number: (one["digest"], one["size"], one["path"]) for number, one in ledger.entered.items()}
+    for number in sorted(listed.keys() | entered.keys()):
+        one, other = entered.get(number, "not entered"), listed.get(number, "not listed")
+        if one != other:
+            result.add(DAMAGED, "attachment exhibits.json", f"{number} is listed otherwise than entered", one, other)
+
+
+_PDF_DIGEST = re.compile(rb"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x04\x31\x22\x04\x20(.{32})", re.DOTALL)
+
+
+_PDF_RANGE = re.compile(rb"/ByteRange\s*\[\s*0\s+(\d+)\s+(\d+)\s+(\d+)\s*\]")
+
+
+def _check_signature(path: Path, pdf: Pdf, content: bytes, files: dict[str, bytes], result: Result) -> None:
+    """Look whether the signature covers the whole file as it stands; pdfsig tells whether it is good."""
+    signatures = [pdf.at(pdf.at(one).get("V")) for one in pdf.find("Root", "AcroForm", "Fields") or ()]
+    if len(signatures) > 1:
+        result.add(DAMAGED, path.name, "it has several signatures; we put one on a report", 1, len(signatures))
+    if not signatures:
+        _check_unsigned(path, pdf, content, result)
+        return
+    whole = signatures[0].get("ByteRange") if isinstance(signatures[0], dict) else None
+    if not isinstance(whole, list) or len(whole) != 4 or any(type(one) is not int for one in whole):
+        result.add(DAMAGED, path.name, "the signature was removed: its field is empty")
+        return
+    _, gap, behind, length = whole
+    end = behind + length
+    if whole[0] != 0 or not 0 < gap < behind <= end or not _PDF_HEX.fullmatch(content[gap:behind]):
+        result.add(
+            DAMAGED,
+            path.name,
+            "the signature does not begin with the file, or leaves out more than itself",
+            found=whole,
+        )
+        return
+    if end > len(content):
+        result.add(
+            DAMAGED, path.name, "the file was cut short behind its signature", f"{end} bytes", f"{len(content)} bytes"
+        )
+    elif end < len(content):
+        _check_behind(path, content, end, files, result)
+    _check_digest(path, content, (gap, behind, end), result)
+    _ask_pdfsig(path, result)
+
+
+def _check_unsigned(path: Path, pdf: Pdf, content: bytes, result: Result) -> None:
+    if path.stem.endswith("-signed"):
+        result.add(DAMAGED, path.name, "the signature was removed: it is called signed, and there is none in it")
+    if pdf.revisions > 1:
+        result.add(DAMAGED, path.name, "a further revision was added after it was made", 1, pdf.revisions)
+    if not re.search(rb"startxref\s+\d+\s+%%EOF\s?\Z", content):
+        result.add(DAMAGED, path.name, "bytes were appended behind its end")
+    result.notes.append(
+        "it is not signed: nothing in the file shows who made it; its own digest stands in the case's ledger"
+    )
+
+
+def _check_behind(path: Path, content: bytes, end: int, files: dict[str, bytes], result: Result) -> None:
+    """Say what stands behind the signed bytes: a revision, and what it changes, or bytes that are nothing."""
+    added = len(content) - end
+    if b"startxref" not in content[end:]:
+        result.add(DAMAGED, path.name, "bytes were appended behind what was signed", "none", f"{added} bytes")
+        return
+    result.add(DAMAGED, path.name, "a further revision was added after the signature", "none", f"{added} bytes")
+    try:
+        signed = _pdf_attachments(_pdf_open(content[:end]))
+    except (ValueError, TypeError, LookupError, AttributeError, zlib.error) as error:
+        result.add(DAMAGED, path.name, "what was signed cannot be read", found=error)
+        return
+    for name in sorted(signed.keys() | files.keys()):
+        if signed.get(name) != files.get(name):
+            one, other = (_digest(held[name]) if name in held else "none" for held in (signed, files))
+            result.add(DAMAGED, f"attachment {name}", "the further revision swapped it", one, other)
+
+
+def _check_digest(path: Path, content: bytes, at: tuple[int, int, int], result: Result) -> None:
+    """Compare the signed bytes with the digest that the signature holds (CMS, messageDigest)."""
+    gap, behind, end = at
+    place = _PDF_HEX.fullmatch(content, gap, behind)
+    held = _pdf_hex(place) if place else b""
+    found = _PDF_DIGEST.search(held)
+    now = hashlib.sha256(content[:gap] + content[behind:end]).hexdigest()
+    if found is None:
+        result.add(UNREADABLE, path.name, "the signature names no SHA-256 of what it signs")
+    elif found[1].hex() != now:
+        result.add(DAMAGED, path.name, "the signed bytes were changed", f"sha256:{found[1].hex()}", f"sha256:{now}")
+    whole = 4 + int.from_bytes(held[2:4], "big")  # a sequence in DER whose length has two bytes
+    if (
+        held[:2] != b"\x30\x82"
+        or held[whole:].strip(b"\0")
+        or content[gap + 1 : behind - 1] != held.hex().upper().encode("ascii")
+    ):
+        result.add(DAMAGED, path.name, "something stands in the signature's place that is none")
+
+
+def _ask_pdfsig(path: Path, result: Result) -> None:
+    """Have poppler judge: `Signature is Valid` alone is not enough, for it says so of a file that was added to."""
+    code, text = _tool(["pdfsig", "-nocert", str(path)])
+    if code < 0:
+        result.add(UNREADABLE, path.name, "who signed was not checked", found=text)
+        return
+    if "Signature is Valid" not in text:
+        told = re.search(r"Signature Validation: (.*)", text)
+        result.add(DAMAGED, path.name, "pdfsig does not find the signature good", found=told[1] if told else text)
+    if "Total document signed" not in text or "Not total document signed" in text:
+        result.add(DAMAGED, path.name, "pdfsig does not find the whole document signed")
+    who = re.search(r"Signer Certificate Common Name: (.*)", text)
+    if result:
+        result.anchors.append(
+            _safe(f"the whole report is signed by {who[1] if who else 'someone without a name'}, says pdfsig")
+        )
+        words = "whose certificate that is, and its time stamp, were not checked here: compare with what you were given"
+        result.notes.append(words)
+
+
 def _entering(folder: Path) -> str:
     """Tell which file was being entered when its writer was ended."""
     try:
@@ -1056,7 +1431,7 @@ def _lines(result: Result) -> list[str]:
     lines = [
         f"{result.kind} {result.case}: {WORDS[result.code]}",
         f"  ledger    {result.entries} entries, the last of {result.last or 'no time'}, head {result.head or 'none'}",
-        f"  exhibits  {result.exhibits} checked, {result.size} bytes",
+        f"  {'attached ' if result.kind == 'report' else 'exhibits '} {result.exhibits} checked, {result.size} bytes",
     ]
     for one in result.problems:
         lines.append(f"  {WORDS[one.code].upper()}  {one.where}: {one.what}")
@@ -1069,9 +1444,9 @@ def _lines(result: Result) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check a case or a bag and say what was found; gives the exit code."""
-    parser = argparse.ArgumentParser(description="Check a case or a bag, read-only and offline.")
-    parser.add_argument("path", type=Path, help="folder of the case, or of the bag")
+    """Check a case, a bag or a report and say what was found; gives the exit code."""
+    parser = argparse.ArgumentParser(description="Check a case, a bag or a report, read-only and offline.")
+    parser.add_argument("path", type=Path, help="folder of the case or of the bag, or a report's PDF")
     parser.add_argument("--head", default="", help="digest of a ledger entry, as kept elsewhere")
     parser.add_argument("--signers", type=Path, help="allowed-signers file with the keys that you trust")
     parser.add_argument("--tsa-roots", type=Path, help="certificates of the authorities that you trust, PEM")

@@ -32,6 +32,8 @@ def open_(
         Path | None, typer.Option(help="Its document; the digest is recorded.", exists=True, dir_okay=False)
     ] = None,
     scope: Annotated[str, typer.Option(help="Which targets and deeds are covered.")] = "",
+    question: Annotated[str, typer.Option(help="What the case is to answer.")] = "",
+    qualification: Annotated[str, typer.Option(help="What qualifies the examiner, in a sentence.")] = "",
     responsible: Annotated[str, typer.Option(help="Who answers for the case, if not the examiner.")] = "",
     role: Annotated[str, typer.Option(help="The examiner's role.")] = "",
     contact: Annotated[str, typer.Option(help="How to reach the examiner.")] = "",
@@ -55,6 +57,8 @@ def open_(
         authority,
         scope=scope,
         responsible=responsible,
+        question=question,
+        qualification=qualification,
         authority_document=authority_document,
         key=signing.signer(key) if key else None,
         stamps=Stamps(tuple(tsa or ()), tsa_roots),

@@ -91,7 +91,10 @@ def make_symbols(
 @app.command("verify", context_settings={"ignore_unknown_options": True})
 def verify_case(
     case: Annotated[
-        str, typer.Argument(help="A case's number, or the path of its folder or of a bag.", metavar="CASE|BAG")
+        str,
+        typer.Argument(
+            help="A case's number, or the path of its folder, of a bag or of a report's PDF.", metavar="CASE|BAG|PDF"
+        ),
     ],
     *,
     head: Annotated[
@@ -113,14 +116,16 @@ def verify_case(
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Check a case or a bag: read-only and offline. Exits with 0 ok, 4 damaged, 5 incomplete, 6 cannot check.
+    """Check a case, a bag or a report: read-only and offline. Exits with 0 ok, 4 damaged, 5 incomplete, 6 cannot check.
 
     The check is forensics/verify.py, which imports nothing of ours; it is run as an auditor runs it.
     """
     inside = root / "cases" / case
     folder = inside if inside.is_dir() else Path(case)
     if not folder.exists():
-        raise CaseError("there is no such case or bag", where=str(inside), remedy="forensics list, or give the folder")
+        raise CaseError(
+            "there is no such case, bag or report", where=str(inside), remedy="forensics list, or give its path"
+        )
     options = {"--head": head, "--signers": signers, "--tsa-roots": tsa_roots, "--since": since}
     words = [str(folder), *(word for name, one in options.items() if one for word in (name, str(one)))]
     words += [name for name, one in (("--pieces", pieces), ("--json", as_json)) if one]

@@ -15,19 +15,6 @@ LOGIN_WRITES = (
     "What a login itself writes is not ours to prevent: /var/log/wtmp, /var/log/lastlog, /var/log/auth.log, /var/log/btmp, "
     "the system journal below /var/log/journal or /run/log/journal, /run/utmp, and sudo's mark below /run/sudo."
 )
-LIMITS = (
-    (
-        "Everything in this report that came from the target is as reported by the target; a compromised kernel can lie in every "
-        "answer and in the image. Where memory and live output disagree, that is a finding."
-    ),
-    "Memory was read while the system ran: pages that were read late may not agree with pages that were read early.",
-    "A rule that found nothing shows that this rule found nothing, not that nothing is there.",
-    (
-        "The ledger is chained by digests. Without a signature, a time stamp or a copy of its head held elsewhere, it cannot be "
-        "excluded that its holder cut off its end or wrote it anew. Compare the head on the cover with a copy that you trust."
-    ),
-    "Rows that a page leaves out are counted there; the whole tables are exhibits, with their digests.",
-)
 
 
 def incomplete(record: CaseRecord) -> Section:
@@ -130,7 +117,29 @@ def custody(record: CaseRecord) -> Section:
             Fact("Not listed below", f"{counts}; all of them are in the ledger, attached to the PDF"),
         )
     )
-    return Section("custody", "Custody log", (facts, grid("", columns, lines, limit=150)), flows=True)
+    return Section(
+        "custody", "Custody log", (facts, _anchors(record), grid("Events", columns, lines, limit=150)), flows=True
+    )
+
+
+def _anchors(record: CaseRecord) -> Block:
+    """List what vouches for the ledger from outside: signatures of seals, and times that authorities put on them."""
+    columns = (
+        GridColumn("Seal", 14, mono=True),
+        GridColumn("What", 14),
+        GridColumn("By whom", 44),
+        GridColumn("Time (UTC)", 28),
+    )
+    lines: list[tuple[GridCell, ...]] = []
+    for event in record.events:
+        if event["action"] not in {"signed", "time stamped"}:
+            continue
+        seal, at = text(event, "details", "seal"), text(event, "details", "time") or text(event, "time")
+        whose = " ".join(text(event, "details", name) for name in ("principal", "fingerprint", "authority")).strip()
+        failed = "" if text(event, "outcome") == "finished" else f"NOT had: {text(event, 'reason')}"
+        lines.append((seal, text(event, "action"), failed or whose, "" if failed else moment(at)))
+    empty = "None: nothing outside the case vouches for its ledger."
+    return grid("Signatures and time stamps on seals", columns, lines, limit=40, empty=empty)
 
 
 def _said(event: Document) -> str:
@@ -195,37 +204,3 @@ def _instruments(record: CaseRecord) -> list[tuple[GridCell, ...]]:
 def _details(event: Document) -> Document:
     details = event.get("details")
     return details if isinstance(details, dict) else {}
-
-
-def limits(record: CaseRecord) -> Section:
-    """Say what this report cannot show."""
-    del record
-    return Section("limits", "Limits", tuple(Words(one) for one in LIMITS), flows=True)
-
-
-def verify(record: CaseRecord) -> Section:
-    """Give the commands by which anyone can check the case."""
-    image = next((one for one in record.exhibits if one.kind == "memory-image"), None)
-    name = text(record.case, "number")
-    blocks: list[Block] = [
-        Words("With this program, read-only and offline:"),
-        Words(f"forensics verify {name}", "command"),
-        Words("With nothing of ours installed; the file is forensics/verify.py, and needs Python alone:"),
-        Words(f"python3 verify.py cases/{name}", "command"),
-        Words("By hand, one exhibit:"),
-    ]
-    if image is not None:
-        blocks.append(Words(f"cd cases/{name} && echo '{image.digest.value}  {image.path}' | sha256sum -c", "command"))
-    blocks += [
-        Words(
-            "The ledger as of this report is attached to the PDF; its last line carries the head that the cover shows:"
-        ),
-        Words("pdfdetach -saveall REPORT.pdf && tail -n 1 custody.jsonl", "command"),
-        Words(
-            "Draft, for a person to complete and sign; this program states nothing by itself. “I, ________, am qualified by "
-            "________ to describe the process by which the exhibits listed above were obtained. The copies were identified by "
-            "their SHA-256 digests, which I compared on ________ with the result: ________. Date, place, signature.”",
-            "draft",
-        ),
-    ]
-    return Section("verify", "How to verify", tuple(blocks), flows=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics.rendering import custody, evidence, live, memory, overview, room, system
+from forensics.rendering import closing, custody, evidence, live, memory, overview, room, system
 from forensics.rendering.blocks import Section
 from forensics.rendering.page import Head, page, write
 from forensics.rendering.record import CaseRecord, text
@@ -26,8 +26,9 @@ CHAPTERS = (
     custody.incomplete,
     custody.deviations,
     custody.tools,
-    custody.limits,
-    custody.verify,
+    closing.limits,
+    closing.verify,
+    closing.statement,
 )
 
 

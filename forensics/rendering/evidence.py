@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forensics.model import JSON
+from forensics.model import JSON, Exhibit
 from forensics.rendering import charts
 from forensics.rendering.blocks import Block, Fact, FactList, Figure, GridColumn, Section, Words, grid
 from forensics.rendering.record import CaseRecord, Document, TargetRecord, documents, number, text, texts
@@ -202,6 +202,14 @@ def proven(target: TargetRecord) -> str:
     return "; ".join([*reasons, *said])
 
 
+def _titled(record: CaseRecord, exhibit: Exhibit) -> str:
+    if exhibit.kind not in {"memory-image", "partial-image"}:
+        return exhibit.title
+    proofs = [one.proof for one in record.targets if one.one("memory-image") == exhibit]
+    verdict = text(proofs[0], "verdict") if proofs else "partial" if exhibit.kind == "partial-image" else ""
+    return f"{exhibit.title}; verdict: {verdict or 'not proven'}"
+
+
 def exhibits(record: CaseRecord) -> Section:
     """List every exhibit with its whole digest."""
     columns = (
@@ -218,7 +226,7 @@ def exhibits(record: CaseRecord) -> Section:
         rows = [
             (
                 one.number,
-                (one.title, one.digest.value),
+                (_titled(record, one), one.digest.value),
                 " ".join(part for part in (one.target, one.stage) if part),
                 str(one.size),
                 moment(one.entered),

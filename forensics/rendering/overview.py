@@ -45,8 +45,10 @@ def cover(record: CaseRecord) -> Section:
     facts = [
         Fact("Case", text(case, "number")),
         Fact("Examiner", _person(case)),
+        Fact("Qualification", text(case, "qualification") or "not stated"),
         Fact("Authority", text(case, "authority", default="not stated")),
-        Fact("Scope", text(case, "scope", default="not stated")),
+        Fact("Scope", text(case, "scope") or "not stated"),
+        Fact("Question", text(case, "question") or "not stated"),
         Fact("Opened", f"{moment(text(case, 'opened'))} UTC"),
     ]
     blocks: list[Block] = [FactList(tuple(facts))]
@@ -54,13 +56,27 @@ def cover(record: CaseRecord) -> Section:
     blocks.append(
         FactList(
             (
-                Fact("As of ledger entry", f"{record.as_of} of {moment(record.stamp)} UTC"),
+                Fact("As of ledger entry", f"{record.as_of} of {moment(record.stamp)} UTC; every time in it is UTC"),
+                *_editions(record),
                 Fact("Ledger head", str(record.head), mono=True),
                 Fact("Made by", f"forensics {record.version}"),
             )
         )
     )
     return Section("cover", text(case, "title", default=text(case, "number")), tuple(blocks))
+
+
+def _editions(record: CaseRecord) -> list[Fact]:
+    """Say which report of the case this is, and which one it takes the place of."""
+    earlier = {}
+    for one in record.exhibits:
+        if one.kind == "report" and one.path.suffix == ".pdf" and not one.facts.get("signed"):
+            earlier[one.facts.get("as_of")] = one
+    if not earlier:
+        return [Fact("Version", "1")]
+    last = list(earlier.values())[-1]
+    words = f"{len(earlier) + 1}; takes the place of {last.number}, as of entry {last.facts.get('as_of')}"
+    return [Fact("Version", words), Fact("Its digest", str(last.digest), mono=True)]
 
 
 def _person(case: Document) -> str:
@@ -167,7 +183,15 @@ def findings(record: CaseRecord) -> Section:
         "note",
     )
     digests = {one.number: str(one.digest) for one in record.exhibits}
-    return Section("findings", "Findings", (note, FindingList(tuple(told(one, digests) for one in every))))
+    notes = [
+        (moment(text(event, "time")), text(event, "actor", "name"), text(event, "reason"))
+        for event in record.events
+        if event["action"] == "note"
+    ]
+    columns = (GridColumn("Time (UTC)", 19), GridColumn("Who", 18), GridColumn("What they say", 63))
+    said = grid("", columns, notes, limit=40, empty="Nobody noted anything: `forensics note` does.")
+    people = Section("interpretation", "What people made of it", (said,))
+    return Section("findings", "Findings", (note, FindingList(tuple(told(one, digests) for one in every))), (people,))
 
 
 def methods(record: CaseRecord) -> Section:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from forensics.errors import CaseError, Refused, ToolMissing, UsageError
 from forensics.ssh.login import Secret
 
 FIELD = "Examiner"
+logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # it writes of every certificate that it cannot place
 _USES = {"digital_signature", "non_repudiation"}
 
 
