@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from forensics.rendering import charts, moments
+from forensics.rendering import charts, moments, watched
 from forensics.rendering.blocks import Block, Fact, FactList, Figure, GridColumn, Words, grid
 from forensics.rendering.missing import nothing
 from forensics.rendering.record import TargetRecord
@@ -38,7 +38,15 @@ def blocks(target: TargetRecord) -> list[Block]:
     if target.tables.get("oom_kills") is None:
         made.append(nothing(target, "oom", "kernel_log"))
     made += [_kills(target, name, title) for name, title in _LOGS.items() if name in target.tables]
-    return [*made, *_others(target), *_together(target), *_holders(target), *_settings(target), *_scores(target)]
+    return [
+        *made,
+        *_others(target),
+        *_together(target),
+        *_holders(target),
+        *_settings(target),
+        *_scores(target),
+        *watched.blocks(target),
+    ]
 
 
 def _kills(target: TargetRecord, name: str, title: str) -> Block:

@@ -144,3 +144,24 @@ def test_the_adjustment_of_an_old_kernel_is_shown_as_its_own() -> None:
     blocks = pressure.blocks(TargetRecord("web01", (), {}, tables=tables))
     (shown,) = (one for one in blocks if isinstance(one, Grid) and one.title == "Scores")
     assert shown.rows[0][4] == "oom_adj -17"
+
+
+def test_candidates_that_were_watched_stand_once_with_how_their_memory_went() -> None:
+    tables = brought(oom_watch="bookworm")
+    blocks = pressure.blocks(TargetRecord("web01", (), {}, tables=tables))
+    (shown,) = (one for one in blocks if isinstance(one, Grid) and one.title.startswith("Whom the kernel would have"))
+    watched = list(tables["oom_watch"])
+    assert shown.total == len({row["pid"] for row in watched})
+    assert int(str(shown.rows[0][3])) == max(int(str(row["oom_score"])) for row in watched)
+    assert any(row[0] == "perl" for row in shown.rows)
+
+
+def test_kills_by_other_programs_are_shown_with_their_words() -> None:
+    words = b"Killed /system.slice/x.service due to memory pressure"
+    said = b"/var/log/syslog\0Nov 24 01:02:03 web01 systemd-oomd[77]: " + words + b"\n"
+    tables = {one.name: one for one in collectors()["kernel_logs"].read(Output({"logs": said})).tables}
+    blocks = pressure.blocks(TargetRecord("web01", (), {}, tables=tables))
+    (shown,) = (
+        one for one in blocks if isinstance(one, Grid) and one.title == "Kills by programs other than the kernel"
+    )
+    assert shown.rows[0] == ("Nov 24 01:02:03", "systemd-oomd", words.decode())
