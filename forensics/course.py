@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics import locks, sealing
@@ -38,9 +38,7 @@ class Order:
 
     root: Path
     plan: Plan
-    engine: str = "auto"
-    streams: int = 0
-    compression: str = "none"
+    acquisition: AcquireSettings = field(default_factory=AcquireSettings)
     until: str = ""
     new_attempt: str = ""
     target_gone: str = ""
@@ -50,11 +48,6 @@ class Order:
     module_key: Path | None = None
     module_certificate: Path | None = None
     module_passphrase: Secret | None = None
-
-    @property
-    def acquisition(self) -> AcquireSettings:
-        """How memory is to be acquired."""
-        return AcquireSettings(self.engine, self.streams, self.compression)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Change:
     undo: tuple[str, ...]  # argv, run as root; () when it goes by itself
     gone: tuple[str, ...]  # argv, run as root: exits 0 when nothing of it is left
     details: str = ""
+    deviation: str = ""  # what is done here otherwise than usual, because the analyst asked for it
 
 
 class Recorder(Protocol):
@@ -122,6 +123,7 @@ class Host(Protocol):
     """A target that answers."""
 
     label: str
+    address: str  # at which this machine reaches it by TCP; "" when only another machine does
 
     def identity(self) -> Identity:
         """Read boot id and kernel release again."""
@@ -147,8 +149,11 @@ class Host(Protocol):
     def change(self, change: Change) -> AbstractContextManager[None]:
         """Record the change, run the block (which makes it), undo it, look, and record what was seen."""
 
-    def workplace(self) -> AbstractContextManager[Path]:
-        """Give a new root-owned 0700 folder on tmpfs, its name unguessable; gone, and seen to be gone, afterwards."""
+    def workplace(self, *, programs: bool = False) -> AbstractContextManager[Path]:
+        """Give a new root-owned 0700 folder on tmpfs, its name unguessable; gone, and seen to be gone, afterwards.
+
+        With `programs`, on a tmpfs where programs may run (/run is often mounted noexec).
+        """
 
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:
         """Write a file below a workplace, as root; its digest is compared on the target where it can be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forensics.casefile import Case
+from forensics.casefile import Case, deviation
 from forensics.events import Action, Deed, Event, State
 from forensics.host import Change
 from forensics.model import JSON
@@ -27,7 +27,7 @@ class LedgerRecorder:
     def intend(self, change: Change) -> int:
         """Record a change that is about to be made; durable when this gives the event's sequence number."""
         details = {**_describe(change), "boot_id": self.boot_id}
-        return self._append(Action.CHANGE_INTENDED, details, outcome=State.STARTED).sequence
+        return self._append(Action.CHANGE_INTENDED, details, "", State.STARTED, change.deviation).sequence
 
     def restored(self, intent: int, change: Change, *, proven: bool, reason: str = "") -> None:
         """Record that a change was undone, and whether looking for it found nothing."""
@@ -55,10 +55,18 @@ class LedgerRecorder:
         return tuple(found.values())
 
     def _append(
-        self, action: Action, details: dict[str, JSON], reason: str = "", outcome: State | None = None
+        self,
+        action: Action,
+        details: dict[str, JSON],
+        reason: str = "",
+        outcome: State | None = None,
+        otherwise: str = "",
     ) -> Event:
+        asked = deviation(self._case, otherwise) if otherwise else None
         return self._case.append(
-            Deed(action, reason, self.target, self.stage, self.attempt, outcome=outcome, details=details)
+            Deed(
+                action, reason, self.target, self.stage, self.attempt, outcome=outcome, details=details, deviation=asked
+            )
         )
 
 

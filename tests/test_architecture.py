@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {
         "casefile",
         "deeds",
+        "guarding",
         "history",
         "intake",
         "kcore",
@@ -46,6 +47,7 @@ LAYERS: list[set[str]] = [
         "views",
         "volatility",
     },
+    {"acquisition"},
     {"stages"},
     {"pipeline", "course", "imported", "signed"},
     {"terminal", "doctor", "lab"},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from forensics.acquisition.record import ITEM
 from forensics.casefile import Case
 from forensics.course import STAGES, Summary, clear
 from forensics.events import Action, Deed, State
@@ -24,7 +25,7 @@ from forensics.rendering.blocks import Grid
 from forensics.rendering.gather import gather
 from forensics.rendering.record import CaseRecord
 from forensics.ssh import Secrets, connect
-from forensics.stages.acquire import ITEM, AcquireSettings, acquire
+from forensics.stages.acquire import AcquireSettings, acquire
 from tests import known
 from tests.casework import new_case
 from tests.recorder import MemoryRecorder

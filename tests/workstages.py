@@ -135,6 +135,7 @@ class Machine:
 
     folder: Path
     label: str = "web01"
+    address: str = ""
     left: list[tuple[Change, bool, str]] = field(default_factory=list)
 
     def identity(self) -> Identity:
@@ -157,7 +158,7 @@ class Machine:
     def change(self, change: Change) -> AbstractContextManager[None]:
         raise NotImplementedError
 
-    def workplace(self) -> AbstractContextManager[Path]:
+    def workplace(self, *, programs: bool = False) -> AbstractContextManager[Path]:
         raise NotImplementedError
 
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:

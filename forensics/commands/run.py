@@ -19,11 +19,14 @@ from forensics.commands import several
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
 from forensics.course import Order, Summary
 from forensics.errors import UsageError
+from forensics.guarding import pace
+from forensics.guarding.watch import MOST_LOAD, Bounds
 from forensics.kcore import packing
 from forensics.lab import labs
 from forensics.model import JSON, Exhibit, Target
 from forensics.progress import Progress, Silent
 from forensics.ssh import Secret, Secrets
+from forensics.stages.acquire import AcquireSettings
 from forensics.stages.interpret import interpret
 from forensics.stages.report import report as report_stage
 from forensics.terminal import TerminalProgress
@@ -47,13 +50,26 @@ def run(
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="How many targets are worked at the same time.")] = 2,
     plan_name: Annotated[str, typer.Option("--plan", help="A plan by name, or a YAML file.")] = "triage",
-    engine: Annotated[str, typer.Option(help="How memory is acquired: auto, lime or kcore.")] = "auto",
+    engine: Annotated[str, typer.Option(help="How memory is acquired: auto, lime, kcore, lime_disk or avml.")] = "auto",
     streams: Annotated[
         int, typer.Option(min=0, max=8, help="Connections at once, for kcore; 0: as many as serve it best.")
     ] = 0,
     compress: Annotated[
         str, typer.Option(help="What the target packs kcore's bytes with: none, auto, zstd, lz4 or gzip.")
     ] = "none",
+    limit: Annotated[str, typer.Option(metavar="RATE", help="Memory's bytes a second at most, such as 50M.")] = "",
+    min_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory that the target must have available; half ends a running one.")
+    ] = "32M",
+    max_load: Annotated[float, typer.Option(min=0, help="Load by processor that ends it; 0: none does.")] = MOST_LOAD,
+    lime_digest: Annotated[bool, typer.Option("--lime-digest", help="LiME hashes too, and is compared.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="LiME's port over TLS, by the target's stunnel, not SSH.")] = False,
+    target_folder: Annotated[
+        str, typer.Option(metavar="DIR", help="For lime_disk: where on the target it writes.")
+    ] = "",
+    leave_there: Annotated[bool, typer.Option("--leave-there", help="lime_disk's image is not fetched.")] = False,
+    avml: Annotated[Path | None, typer.Option(help="For avml: your binary of it.", exists=True, dir_okay=False)] = None,
+    avml_digest: Annotated[str, typer.Option(metavar="sha256:…", help="That the binary has to have.")] = "",
     until: Annotated[str, typer.Option(help="Stop behind this stage: survey shows what will work.")] = "",
     host_key: Annotated[str, typer.Option(help="Accept this host key, SHA256:…, for this run.")] = "",
     identity: Annotated[
@@ -117,13 +133,15 @@ def run(
         sudo=secret(sudo_password_fd, ask_sudo_password, f"sudo password on {machine.label}: "),
         passphrase=secret(passphrase_fd, ask=False, prompt=""),
     )
-    case = Case.load(root, number)
+    acquisition = AcquireSettings(
+        engine if engine != "auto" else chosen.engine, streams, _compression(compress), "tls" if tls else "auto",
+        lime_digest=lime_digest, target_folder=target_folder, leave_there=leave_there, avml_digest=avml_digest,
+        avml=avml and avml.absolute(), limit=pace.rate(limit), bounds=Bounds(pace.rate(min_memory), max_load),
+    )  # fmt: skip
     order = Order(
         root=root,
         plan=chosen,
-        engine=engine if engine != "auto" else chosen.engine,
-        streams=streams,
-        compression=_compression(compress),
+        acquisition=acquisition,
         until=until,
         new_attempt=new_attempt,
         target_gone=target_gone,
@@ -134,10 +152,14 @@ def run(
         module_certificate=module_certificate.absolute() if module_certificate else None,
         module_passphrase=secret(module_passphrase_fd, ask=False, prompt=""),
     )
+    _run_one(Case.load(root, number), machine, secrets, order, as_json=as_json)
+
+
+def _run_one(case: Case, machine: Target, secrets: Secrets, order: Order, *, as_json: bool) -> NoReturn:
+    """Work on one target, and exit as it ended."""
     progress: Progress = Silent() if as_json else TerminalProgress()
     summary = course.work(case, machine, secrets, order, progress)
-    copies = publish(root, case, summary.report)
-    _show(case, summary, copies, as_json=as_json)
+    _show(case, summary, publish(order.root, case, summary.report), as_json=as_json)
     raise typer.Exit(0 if summary.complete else GAPS)
 
 

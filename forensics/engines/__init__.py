@@ -2,17 +2,20 @@
 
 An engine is asked whether it will work (`check`), makes the target ready (`prepare`, which also leaves it as it was),
 and then streams. What it learned on the way (its module's answer, kernel messages, taint) is in `Prepared.record`.
-`zero_fill_excluded` there tells whether zeros are memory's own, and `zero_fill` why.
+`zero_fill_excluded` there tells whether zeros are memory's own, and `zero_fill` why. `source_digest` is what the source
+says it sent, by `source_digest_by`; `left_there` what stays on the target because the analyst wants it so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from forensics.host import Channel, Host
+from forensics.lime.receiving import never
 from forensics.model import JSON, Digest, Facts, LimeModule, NotBuilt, Preflight
 
 
@@ -22,6 +25,12 @@ class Wishes:
 
     streams: int = 0  # connections at once; 0: as many as the engine finds best
     compression: str = "none"  # on the target: none, auto (the best that it has), or zstd, lz4, gzip
+    carry: str = "auto"  # how LiME's port comes here: auto, forward, exec, tls
+    lime_digest: bool = False  # LiME hashes, too
+    folder: str = ""  # on the target, for LiME to write to
+    leave_there: bool = False  # what it wrote stays there, and is not fetched
+    avml: Path | None = None  # the analyst's own AVML
+    avml_digest: str = ""  # that it has to have: sha256:…
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Materials:
     module_path: Path | None = None
     module_digest: Digest | None = None
     wishes: Wishes = field(default_factory=Wishes)
+    halted: Callable[[], str] = never  # why an acquisition has to end; "" as long as it need not
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from forensics import text
 from forensics.engines import Materials, Paper, Wishes
 from forensics.errors import HostKeyRefused, StageFailed, TargetError, UsageError
+from forensics.guarding.shield import shielded
 from forensics.host import MIB, Host, Limits
 from forensics.kcore import headers, packing
 from forensics.kcore.headers import FIRST_READ, LARGEST, PAGE, Headers, Piece
@@ -123,6 +124,7 @@ class KcorePrepared:
         try:
             while len(hosts) < min(wanted, useful):
                 hosts.append(stack.enter_context(self.host.beside()))
+                stack.enter_context(shielded(hosts[-1]))
         except HostKeyRefused:
             raise
         except TargetError as problem:

@@ -11,7 +11,7 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ IDLE = 120.0
 STALL = 0.5
 """Seconds without a byte that are put on record."""
 
+_GLANCE = 0.5  # seconds between two questions whether it is to end
 _END = b""
 
 
@@ -86,12 +87,25 @@ class Received:
         }
 
 
-def receive(channel: Channel, path: Path, received: Received, expected: int, progress: Progress) -> None:
+def never() -> str:
+    """Find nothing that would end a stream."""
+    return ""
+
+
+def receive(
+    channel: Channel,
+    path: Path,
+    received: Received,
+    expected: int,
+    progress: Progress,
+    *,
+    halted: Callable[[], str] = never,
+) -> None:
     """Bring a stream in LiME format to a new file of mode 0600, and fsync it.
 
     `received` is filled as bytes pass, also when this raises (KeyboardInterrupt); what the link or the disk did wrong
     does not raise, but is its `reason`, and the bytes that came are kept. The end of the stream has to be where a
-    range ends: whether it was the last one is not for the stream to say.
+    range ends: whether it was the last one is not for the stream to say. Once `halted` gives a reason, it is over.
     """
     begin = time.monotonic()
     received.started = utc(datetime.now(UTC))
@@ -101,7 +115,7 @@ def receive(channel: Channel, path: Path, received: Received, expected: int, pro
     reader = _Reader(channel)
     try:
         with progress.task("Receiving memory", expected or None) as came:
-            for piece in _pieces(reader, received, begin):
+            for piece in _pieces(reader, received, begin, halted):
                 if not writer.take(piece):
                     break
                 digest.update(piece)
@@ -132,13 +146,15 @@ def _follow(received: Received, begin: float) -> None:
     received.walk.entered, received.walk.passed = entered, passed
 
 
-def _pieces(reader: _Reader, received: Received, begin: float) -> Iterator[Piece]:
+def _pieces(reader: _Reader, received: Received, begin: float, halted: Callable[[], str]) -> Iterator[Piece]:
     """Give what the network brings, until its end; notes stalls, and why it ended before its time."""
-    while True:
-        asked = time.monotonic()
+    asked = time.monotonic()
+    while not (reason := halted()):
         try:
-            piece = reader.pieces.get(timeout=IDLE)
+            piece = reader.pieces.get(timeout=min(_GLANCE, IDLE))
         except queue.Empty:
+            if time.monotonic() - asked < IDLE:
+                continue
             received.reason = f"not one byte came for {IDLE:.0f} seconds"
             return
         waited = time.monotonic() - asked
@@ -148,6 +164,8 @@ def _pieces(reader: _Reader, received: Received, begin: float) -> Iterator[Piece
             received.reason = reader.problem
             return
         yield piece
+        asked = time.monotonic()
+    received.reason = reason
 
 
 class _Reader(threading.Thread):

@@ -68,9 +68,9 @@ class Footprint:
             )
 
     @contextmanager
-    def workplace(self) -> Iterator[Path]:
+    def workplace(self, *, programs: bool = False) -> Iterator[Path]:
         """Give a new root-owned 0700 folder on tmpfs; as `Host.workplace`."""
-        place = Path(self._tmpfs()) / f"forensics-{secrets.token_hex(16)}"
+        place = Path(self._tmpfs(programs=programs)) / f"forensics-{secrets.token_hex(16)}"
         change = Change(
             kind="folder",
             subject=str(place),
@@ -174,10 +174,12 @@ class Footprint:
             reason = "its folder is gone" if gone else "its folder is still there"
             self._recorder.restored(intent, change, proven=gone, reason=reason)
 
-    def _tmpfs(self) -> str:
-        """Choose the folder to work in: on tmpfs, root's, with room."""
-        seen = []
+    def _tmpfs(self, *, programs: bool) -> str:
+        """Choose the folder to work in: on tmpfs, root's, with room; with `programs`, not mounted noexec."""
+        seen, closed = [], self._without_programs() if programs else frozenset()
         for folder in TMPFS:
+            if folder in closed:
+                continue
             asked = self._host.run("stat", "-f", "-c", "%T %a %S", folder)
             kind, *counts = text.decode(asked.stdout).split() or [""]
             free = int(counts[0]) * int(counts[1]) if len(counts) == 2 and all(map(str.isdecimal, counts)) else 0
@@ -187,9 +189,17 @@ class Footprint:
             raise TargetError(
                 "there is no tmpfs with room on the target, and nothing is put on its disk",
                 where=self._host.label,
-                why=f"looked at {' and '.join(TMPFS)}",
+                why=f"looked at {' and '.join(TMPFS)}"
+                + (f"; no program may run in {', '.join(sorted(closed))} (noexec)" if closed else ""),
             )
         return max(seen, key=lambda one: one[0])[1]
+
+    def _without_programs(self) -> frozenset[str]:
+        """Give the folders that are mounted noexec; the last mount on a folder is the one that counts."""
+        lines = text.decode(self._host.run("cat", "/proc/self/mounts").stdout).splitlines()
+        fields = [line.split(" ") for line in lines]
+        options = {words[1]: words[3].split(",") for words in fields if len(words) > 3}
+        return frozenset(folder for folder in TMPFS if "noexec" in options.get(folder, ()))
 
     def _check_folder(self, place: Path) -> None:
         made = self._host.run("stat", "-c", "%u %a %F", "--", str(place), root=True, expect=True)

@@ -50,6 +50,7 @@ class SshHost:
 
     def __init__(self, target: Target, recorder: Recorder, secrets: Secrets, timing: Timing) -> None:
         self.label = target.label
+        self.address = "" if target.jump else target.address
         self._target = target
         self._recorder = recorder
         self._secrets = secrets
@@ -113,9 +114,9 @@ class SshHost:
             yield
 
     @contextmanager
-    def workplace(self) -> Iterator[Path]:
-        """Give a new root-owned 0700 folder on tmpfs."""
-        with self._footprint.workplace() as place:
+    def workplace(self, *, programs: bool = False) -> Iterator[Path]:
+        """Give a new root-owned 0700 folder on tmpfs; with `programs`, on one where they may run."""
+        with self._footprint.workplace(programs=programs) as place:
             yield place
 
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:

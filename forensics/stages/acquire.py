@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from forensics.acquisition.record import ITEM, Attempts, image_draft, paper_drafts, record_draft, unlike_source
 from forensics.engines import Engine, Materials, Paper, Wishes
+from forensics.engines.avml import Avml
 from forensics.engines.kcore import Kcore
 from forensics.engines.lime import Lime
+from forensics.engines.lime_disk import LimeDisk
 from forensics.errors import ForensicsError, HostKeyRefused, LoginRefused, StageFailed, SudoRefused, Unreachable
+from forensics.guarding import watch
+from forensics.guarding.pace import Paced
+from forensics.guarding.shield import shielded
+from forensics.guarding.watch import Bounds
 from forensics.host import Gone, Host
 from forensics.lime import receiving
 from forensics.lime.receiving import Received
@@ -27,16 +33,16 @@ from forensics.model import (
     Outcome,
     Preflight,
     Result,
-    Role,
-    utc,
 )
 from forensics.stage import Desk, Entered, stage
 
-ITEM = "memory"
 LADDER: tuple[Engine, ...] = (Lime(), Kcore())
-"""The engines, the best first."""
+"""The engines that need nothing of the analyst, the best first."""
+ASKED: tuple[Engine, ...] = (LimeDisk(), Avml())
+"""Those that need a folder or a program of the analyst's."""
 
 _RESERVE = 64 << 20  # bytes that stay free on the case's file system
+_NO_BYTE = "the stream ended before its first byte: another process may have connected first"
 _NO_USE_TO_GO_ON = (HostKeyRefused, LoginRefused, SudoRefused, Unreachable)
 
 
@@ -47,24 +53,28 @@ class AcquireSettings:
     engine: str = "auto"  # or the name of one
     streams: int = 0  # connections at once, for engines that can; 0: as many as the engine finds best
     compression: str = "none"  # on the target, for engines that can: none, auto, zstd, lz4, gzip
+    carry: str = "auto"  # how LiME's port comes here: auto, forward, exec, tls
+    lime_digest: bool = False  # LiME hashes what it sends, too
+    target_folder: str = ""  # for lime_disk
+    leave_there: bool = False  # lime_disk's image is not fetched
+    avml: Path | None = None
+    avml_digest: str = ""
+    limit: int = 0  # bytes a second at most; 0: as fast as it comes
+    bounds: Bounds = field(default_factory=Bounds)  # what the target must keep
 
-
-@dataclass(slots=True)
-class _Attempts:
-    """What was tried, engine after engine."""
-
-    materials: Materials
-    record: list[dict[str, JSON]] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-
-    def passed_over(self, engine: str, reason: str, told: dict[str, JSON] | None = None) -> None:
-        self.record.append({"engine": engine, "outcome": "not acquired", "reason": reason, **(told or {})})
-        self.reasons.append(f"{engine}: {reason}")
-
-    def told(self) -> dict[str, JSON]:
-        """Put it as the ledger has it: each engine, whether it gave an image, and why not."""
-        names = ("engine", "outcome", "reason")
-        return {"attempts": [{name: one[name] for name in names} for one in self.record]}
+    @property
+    def wishes(self) -> Wishes:
+        """What of it is for the engines."""
+        return Wishes(
+            streams=self.streams,
+            compression=self.compression,
+            carry=self.carry,
+            lime_digest=self.lime_digest,
+            folder=self.target_folder,
+            leave_there=self.leave_there,
+            avml=self.avml,
+            avml_digest=self.avml_digest,
+        )
 
 
 def load_image(entered: Entered) -> MemoryImage | NotAcquired:
@@ -85,12 +95,18 @@ def load_image(entered: Entered) -> MemoryImage | NotAcquired:
 
 
 def choose(settings: AcquireSettings, facts: Facts, materials: Materials) -> tuple[tuple[Engine, Preflight], ...]:
-    """Give the engines to ask, in order, each with what its check says; StageFailed for a name that is none."""
-    named = [engine for engine in LADDER if settings.engine in ("auto", engine.name)]
+    """Give the engines to ask, in order, each with what its check says; StageFailed for a name that is none.
+
+    auto passes by, without a word, those for which the analyst gave nothing.
+    """
+    given = {"lime_disk": bool(settings.target_folder), "avml": settings.avml is not None}
+    named = [*LADDER, *(engine for engine in ASKED if given[engine.name])]
+    if settings.engine != "auto":
+        named = [engine for engine in (*LADDER, *ASKED) if engine.name == settings.engine]
     if not named:
         raise StageFailed(
             f"there is no engine named {settings.engine}",
-            why=f"there are: {', '.join(engine.name for engine in LADDER)}",
+            why=f"there are: {', '.join(engine.name for engine in (*LADDER, *ASKED))}",
             remedy="name one of them, or auto",
         )
     return tuple((engine, engine.check(facts, materials)) for engine in named)
@@ -120,56 +136,114 @@ def acquire(
         yield Result(ITEM, Outcome.NOT_RUN, host.words)
         return
     _check_room(desk.work, facts)
-    materials = _materials(desk, module, Wishes(settings.streams, settings.compression))
-    attempts = _Attempts(materials)
+    materials = _materials(desk, module, settings.wishes)
+    attempts = Attempts(materials, settings.limit, settings.bounds)
     for engine, told in choose(settings, facts, materials):
         if told.works is False:
             attempts.passed_over(engine.name, told.why)
             continue
-        desk.progress.say(f"Acquiring memory with {engine.name}: {told.why}")
-        received = yield from _attempt(desk, host, facts, engine, attempts)
-        if received:
+        if reason := watch.too_little(host, settings.bounds):
+            yield Result(ITEM, Outcome.NOT_RUN, "; ".join([*attempts.reasons, reason]), attempts.told())
             return
-    yield _record_draft(desk, attempts)
-    reasons = (*attempts.reasons, *_others(settings, facts, materials))
+        desk.progress.say(f"Acquiring memory with {engine.name}: {told.why}")
+        ended = yield from _attempt(desk, host, facts, engine, attempts)
+        if ended:
+            return
+        if attempts.spared:
+            break
+    yield record_draft(desk, attempts)
+    others = () if attempts.spared else _others(settings, facts, materials)
+    reasons = (*attempts.reasons, *others)
     yield Result(ITEM, Outcome.FAILED, "; ".join(reasons), attempts.told())
 
 
-def _attempt(
-    desk: Desk, host: Host, facts: Facts, engine: Engine, attempts: _Attempts
-) -> Generator[Draft | Result, None, bool]:
-    """Try one engine; gives True when bytes came, whole or not."""
-    image = desk.work / "memory.lime"
-    received = Received()
-    record: dict[str, JSON] = {}
-    papers: list[Paper] = []
+@dataclass(slots=True)
+class _Taken:
+    """What one engine gave, however it ended."""
+
+    received: Received = field(default_factory=Received)
+    record: dict[str, JSON] = field(default_factory=dict)
+    papers: list[Paper] = field(default_factory=list)
     broken: BaseException | None = None
-    try:
-        with engine.prepare(host, facts, attempts.materials) as prepared:
-            record, papers = prepared.record, prepared.papers
-            with prepared.stream() as channel:
-                receiving.receive(channel, image, received, _expected(facts), desk.progress)
-    except (ForensicsError, KeyboardInterrupt) as problem:
-        broken = problem
+
+
+def _attempt(
+    desk: Desk, host: Host, facts: Facts, engine: Engine, attempts: Attempts
+) -> Generator[Draft | Result, None, bool]:
+    """Try one engine; gives True when bytes came, whole or not, or when no other engine is to be tried."""
+    image = desk.work / "memory.lime"
+    taken = _take(desk, host, facts, engine, attempts)
+    received, broken = taken.received, taken.broken
+    if taken.record.get("left_there") and not broken:
+        yield from _left(desk, engine, taken.record, attempts)
+        return True
     if not received.size:
         image.unlink(missing_ok=True)
-        reason = str(broken or "") or "the stream ended before its first byte: another process may have connected first"
-        attempts.passed_over(engine.name, reason, record)
+        reason = str(broken or "") or received.reason.replace(received.walk.shortfall, _NO_BYTE) or _NO_BYTE
+        attempts.passed_over(engine.name, reason, taken.record)
         if isinstance(broken, (*_NO_USE_TO_GO_ON, KeyboardInterrupt)):
             raise broken
         return False
     if broken and not received.reason:
         received.reason = _why(broken) if received.walk.shortfall else ""
+    received.reason = received.reason or unlike_source(received, taken.record)
     after = "" if received.reason or not broken else _why(broken)
     ended: dict[str, JSON] = {"outcome": "acquired", "reason": received.reason, "problem_afterwards": after}
-    attempts.record.append({"engine": engine.name, **ended, **record})
-    yield _image_draft(image, engine.name, received, record)
-    yield from _paper_drafts(desk, papers)
-    yield _record_draft(desk, attempts, received)
+    attempts.record.append({"engine": engine.name, **ended, **taken.record})
+    yield image_draft(image, engine.name, received, taken.record)
+    yield from paper_drafts(desk, taken.papers)
+    yield record_draft(desk, attempts, received)
     yield Result(ITEM, Outcome.PARTIAL if received.reason else Outcome.DONE, received.reason, attempts.told())
     if broken and (after or isinstance(broken, KeyboardInterrupt)):
         raise broken
     return True
+
+
+def _take(desk: Desk, host: Host, facts: Facts, engine: Engine, attempts: Attempts) -> _Taken:
+    """Let an engine work, guarded, and bring what it gives to the disk; what went wrong is `broken`."""
+    taken = _Taken()
+    try:
+        with ExitStack() as around:
+            guards, materials = _guarded(around, host, attempts)
+            prepared = around.enter_context(engine.prepare(host, facts, materials))
+            taken.record, taken.papers = prepared.record, prepared.papers
+            taken.record["guards"] = guards
+            with prepared.stream() as channel:
+                if not taken.record.get("left_there"):
+                    paced = Paced(channel, attempts.limit) if attempts.limit else channel
+                    image, expected = desk.work / "memory.lime", _expected(facts)
+                    receiving.receive(paced, image, taken.received, expected, desk.progress, halted=materials.halted)
+    except (ForensicsError, KeyboardInterrupt) as problem:
+        taken.broken = problem
+    return taken
+
+
+def _guarded(around: ExitStack, host: Host, attempts: Attempts) -> tuple[dict[str, JSON], Materials]:
+    """Shield our sshd and watch the target until the stack is left; gives what is put on record of it then."""
+    guards: dict[str, JSON] = {}
+    shield = around.enter_context(shielded(host))
+    seen = around.enter_context(watch.watching(host, attempts.bounds))
+
+    def halted() -> str:
+        attempts.spared = seen.reason
+        return seen.reason
+
+    around.callback(lambda: guards.update(sshd=shield.told(), watch=seen.told(), limit=attempts.limit))
+    return guards, replace(attempts.materials, halted=halted)
+
+
+def _left(desk: Desk, engine: Engine, record: Mapping[str, JSON], attempts: Attempts) -> Iterator[Draft | Result]:
+    """Put an image on record that stays on the target: where it is, how large, and its digest."""
+    short = record["bytes_there"] != record["bytes_expected"]
+    reason = (
+        f"the image stays on the target as asked, at {record['left_there']}: {record['bytes_there']} bytes, "
+        f"{record['source_digest']}"
+        + (f"; {record['bytes_expected']} bytes were expected by the RAM map" if short else "")
+        + "; forensics import takes it in, with the paper that lies beside it"
+    )
+    attempts.record.append({"engine": engine.name, "outcome": "left on the target", "reason": reason, **record})
+    yield record_draft(desk, attempts)
+    yield Result(ITEM, Outcome.PARTIAL, reason, attempts.told())
 
 
 def _why(broken: BaseException) -> str:
@@ -202,37 +276,3 @@ def _materials(desk: Desk, module: LimeModule | NotBuilt, wishes: Wishes) -> Mat
     if isinstance(module, NotBuilt):
         return Materials(module, wishes=wishes)
     return Materials(module, desk.path(module.module), module.module.digest, wishes)
-
-
-def _image_draft(path: Path, engine: str, received: Received, record: Mapping[str, JSON]) -> Draft:
-    facts: dict[str, JSON] = {
-        "engine": engine,
-        "started": received.started,
-        "ended": received.ended,
-        "ended_well": not received.reason,
-        "reason": received.reason,
-        "bytes": received.size,
-        "rate": round(received.rate),
-        "zero_fill_excluded": record.get("zero_fill_excluded") is True,
-        "zero_fill": record.get("zero_fill", ""),
-        "ranges": [[one.range.start, one.range.end] for one in received.walk.segments],
-    }
-    digest = received.digest if received.written == received.size else None
-    title = "Memory" if not received.reason else "Memory, not complete"
-    return Draft(path, Role.EVIDENCE, "memory-image", title, "memory.lime", ITEM, facts=facts, digest=digest)
-
-
-def _paper_drafts(desk: Desk, papers: list[Paper]) -> Iterator[Draft]:
-    for paper in papers:
-        path = desk.work / paper.name
-        path.write_bytes(paper.content)
-        yield Draft(path, Role.EVIDENCE, paper.kind, paper.title, paper.name, ITEM)
-
-
-def _record_draft(desk: Desk, attempts: _Attempts, received: Received | None = None) -> Draft:
-    told: dict[str, JSON] = {"recorded": utc(datetime.now(UTC)), "attempts": list(attempts.record)}
-    if received:
-        told["received"] = received.told()
-    path = desk.work / "acquisition.json"
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    return Draft(path, Role.EVIDENCE, "acquisition-record", "How memory was acquired", "acquisition.json", ITEM)

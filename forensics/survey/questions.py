@@ -28,6 +28,7 @@ PROGRAMS = (
         "timeout",
         "stdbuf",
     ),
+    *("bash", "perl", "socat", "ncat", "nc", "stunnel4", "stunnel", "stunnel5", "mkfifo"),
     *("insmod", "rmmod", "modprobe", "modinfo", "kmod", "dmesg", "sysctl", "journalctl"),
     *("ps", "ss", "who", "w", "last", "lsof", "netstat", "ip", "findmnt", "lsblk", "df"),
     *("blktrace", "blkparse", "btt", "iostat", "pidstat", "iotop", "iotop-py", "iotop-c", "dstat", "lynis"),

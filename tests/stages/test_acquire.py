@@ -17,11 +17,24 @@ import pytest
 
 from forensics.engines import Materials, Paper
 from forensics.errors import StageFailed
+from forensics.guarding import watch
+from forensics.guarding.watch import Bounds
 from forensics.host import Channel, Host
 from forensics.lime import completeness, receiving
 from forensics.lime.format import header
 from forensics.lime.receiving import Received
-from forensics.model import JSON, Facts, MemoryImage, NoSymbols, NotAcquired, NotBuilt, Preflight, Proof, Verdict
+from forensics.model import (
+    JSON,
+    Facts,
+    MemoryImage,
+    NoSymbols,
+    NotAcquired,
+    NotBuilt,
+    Outcome,
+    Preflight,
+    Proof,
+    Verdict,
+)
 from forensics.progress import Silent
 from forensics.ssh import Secrets, SshHost, connect
 from forensics.stages import acquire as stage
@@ -279,3 +292,54 @@ def test_a_full_disk_keeps_what_was_written(tmp_path: Path) -> None:
         assert received.written == (small / "image").stat().st_size > 0
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_target_short_of_memory_is_left_alone_and_that_is_said(
+    tmp_path: Path, host: SshHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FromPort(1)
+    monkeypatch.setattr(stage, "LADDER", (engine,))
+    settings = AcquireSettings(bounds=Bounds(memory=1 << 60))
+    work = acquire.work(desk(tmp_path, "acquire"), host, facts(), NotBuilt((), "a test"), settings)
+    (result,) = entered(tmp_path, work).results
+    assert result.outcome is Outcome.NOT_RUN
+    assert "--min-memory" in result.reason
+    assert engine.left == 0
+
+
+def test_an_acquisition_that_strains_the_target_is_ended_and_what_came_is_kept(
+    tmp_path: Path, host: SshHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def give(peer: socket.socket) -> None:
+        peer.sendall(synthetic()[:1_000_000])
+        over.wait(120)
+
+    monkeypatch.setattr(watch, "EVERY", 0.2)
+    monkeypatch.setattr(watch, "too_little", lambda _host, _bounds: "")  # it had enough when it began
+    engine = FromPort(Producer(give).port)
+    other = FromPort(1, name="other")
+    monkeypatch.setattr(stage, "LADDER", (engine, other))
+    settings = AcquireSettings(bounds=Bounds(memory=1 << 60))
+    work = acquire.work(desk(tmp_path, "acquire"), host, facts(), NotBuilt((), "a test"), settings)
+    image = acquire.gives(entered(tmp_path, work))
+    over.set()
+    assert isinstance(image, MemoryImage)
+    assert not image.ended_well
+    assert "to spare the target" in image.reason
+    assert image.image.size > 0
+    assert (engine.left, other.left) == (1, 0)
+    told = json.loads((tmp_path / "acquire" / "acquisition.json").read_text())["attempts"][0]["guards"]
+    assert told["watch"]["ended_because"] == image.reason
+
+
+def test_a_rate_that_was_asked_for_is_kept(tmp_path: Path, host: SshHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "LADDER", (FromPort(Producer(lambda peer: peer.sendall(synthetic())).port),))
+    began = time.monotonic()
+    settings = AcquireSettings(limit=2 << 20)
+    work = acquire.work(desk(tmp_path, "acquire"), host, facts(), NotBuilt((), "a test"), settings)
+    image = acquire.gives(entered(tmp_path, work))
+    assert isinstance(image, MemoryImage)
+    assert image.ended_well
+    assert time.monotonic() - began > len(synthetic()) / (2 << 20) - 0.2

@@ -43,6 +43,7 @@ class ThisMachine:
     """A host that is the machine itself; it can only run commands."""
 
     label: str = "here"
+    address: str = ""
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def run(
@@ -72,8 +73,8 @@ class ThisMachine:
         raise AssertionError(change)
         yield
 
-    def workplace(self) -> AbstractContextManager[Path]:
-        raise AssertionError
+    def workplace(self, *, programs: bool = False) -> AbstractContextManager[Path]:
+        raise AssertionError(programs)
 
     def put(self, content: bytes | Path, destination: Path, mode: int = 0o600) -> None:
         raise AssertionError((content, destination, mode))

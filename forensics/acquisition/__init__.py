@@ -1,0 +1,1 @@
+"""What holds for an acquisition whichever engine does it."""

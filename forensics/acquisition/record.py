@@ -1,0 +1,89 @@
+"""What is put on record of an acquisition: each engine that was tried, the image, and the papers beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from forensics.engines import Materials, Paper
+from forensics.guarding.watch import Bounds
+from forensics.lime.receiving import Received
+from forensics.model import JSON, Draft, Role, utc
+from forensics.stage import Desk
+
+ITEM = "memory"
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What was tried, engine after engine."""
+
+    materials: Materials
+    limit: int = 0  # bytes a second at most; 0: as fast as it comes
+    bounds: Bounds = field(default_factory=Bounds)
+    spared: str = ""  # why nothing more is tried: the target is not to be burdened further
+    record: list[dict[str, JSON]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def passed_over(self, engine: str, reason: str, told: dict[str, JSON] | None = None) -> None:
+        """Note that an engine gave not one byte, and why."""
+        self.record.append({"engine": engine, "outcome": "not acquired", "reason": reason, **(told or {})})
+        self.reasons.append(f"{engine}: {reason}")
+
+    def told(self) -> dict[str, JSON]:
+        """Put it as the ledger has it: each engine, whether it gave an image, and why not."""
+        names = ("engine", "outcome", "reason")
+        return {"attempts": [{name: one[name] for name in names} for one in self.record]}
+
+
+def unlike_source(received: Received, record: Mapping[str, JSON]) -> str:
+    """Say how what arrived differs from what the source says it sent; "" when it does not, or nothing is said."""
+    source = record.get("source_digest")
+    if source and source != str(received.digest):
+        return (
+            f"what arrived is not what was sent: {received.digest} here, {source} by {record.get('source_digest_by')}"
+        )
+    return ""
+
+
+def image_draft(path: Path, engine: str, received: Received, record: Mapping[str, JSON]) -> Draft:
+    """Give the image, with what the case has to know of how it came."""
+    facts: dict[str, JSON] = {
+        "engine": engine,
+        "started": received.started,
+        "ended": received.ended,
+        "ended_well": not received.reason,
+        "reason": received.reason,
+        "bytes": received.size,
+        "rate": round(received.rate),
+        "zero_fill_excluded": record.get("zero_fill_excluded") is True,
+        "zero_fill": record.get("zero_fill", ""),
+        "source_digest": record.get("source_digest"),
+        "source_digest_by": record.get("source_digest_by") or record.get("source_digest_problem", ""),
+        "remarks": record.get("remarks", []),
+        "ranges": [[one.range.start, one.range.end] for one in received.walk.segments],
+    }
+    digest = received.digest if received.written == received.size else None
+    title = "Memory" if not received.reason else "Memory, not complete"
+    return Draft(path, Role.EVIDENCE, "memory-image", title, "memory.lime", ITEM, facts=facts, digest=digest)
+
+
+def paper_drafts(desk: Desk, papers: list[Paper]) -> Iterator[Draft]:
+    """Give what the engine met on its way."""
+    for paper in papers:
+        path = desk.work / paper.name
+        path.write_bytes(paper.content)
+        yield Draft(path, Role.EVIDENCE, paper.kind, paper.title, paper.name, ITEM)
+
+
+def record_draft(desk: Desk, attempts: Attempts, received: Received | None = None) -> Draft:
+    """Give the record: every attempt, and what came."""
+    told: dict[str, JSON] = {"recorded": utc(datetime.now(UTC)), "attempts": list(attempts.record)}
+    if received:
+        told["received"] = received.told()
+    path = desk.work / "acquisition.json"
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return Draft(path, Role.EVIDENCE, "acquisition-record", "How memory was acquired", "acquisition.json", ITEM)
