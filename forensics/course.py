@@ -43,6 +43,7 @@ class Order:
     new_attempt: str = ""
     target_gone: str = ""
     headers: Path | None = None
+    symbols: Path | None = None
     lime_source: Path | None = None
     package_source: str | None = None
     module_key: Path | None = None
@@ -144,7 +145,7 @@ class _Course:
         self._passed(headers.name)
         module = run.step(build, facts, own, sources, order.module_passphrase)
         self._passed(build.name)
-        table = run.step(make_symbols, facts, SymbolSettings(profiles))
+        table = run.step(make_symbols, facts, SymbolSettings(profiles, order.symbols))
         self._passed(make_symbols.name)
         image = run.step(acquire, asked, facts, module, order.acquisition)
         self._passed(acquire.name)

@@ -12,9 +12,11 @@ import typer
 from forensics import doctor as workstation
 from forensics import terminal, verify
 from forensics.commands.options import HERE, AsJson, Root
-from forensics.errors import CaseError
+from forensics.errors import CaseError, UsageError
 from forensics.isf.convert import make
+from forensics.isf.dwarf import make_of_dwarf
 from forensics.model import JSON
+from forensics.text import show
 from forensics.volatility import Available, available
 
 app = typer.Typer()
@@ -70,16 +72,39 @@ def _runs(plugin: Available) -> str:
 @symbols.command("make")
 def make_symbols(
     *,
-    btf: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="/sys/kernel/btf/vmlinux of the kernel.")],
+    btf: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="/sys/kernel/btf/vmlinux of the kernel.")
+    ] = None,
     kallsyms: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="/proc/kallsyms as root reads it, or a real System.map.")
-    ],
-    proc_version: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="/proc/version, as it is.")],
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="/proc/kallsyms as root reads it, or a real System.map."),
+    ] = None,
+    proc_version: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="/proc/version, as it is.")
+    ] = None,
+    module_btf: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="/sys/kernel/btf/MODULE, of that name; again for more."),
+    ] = None,
+    vmlinux: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A vmlinux with DWARF: dwarf2json reads it.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="The symbol table to write; it must not exist.")],
     as_json: AsJson = False,
 ) -> None:
     """Make a symbol table that Volatility 3 reads (vol -s FOLDER), without debug packages."""
-    notes = make(btf, kallsyms, proc_version, output)
+    if vmlinux is not None:
+        banner = make_of_dwarf(vmlinux, output, proc_version.read_bytes() if proc_version else None)
+        told = show(banner.rstrip(b"\0").strip(), 300)
+        terminal.document({"banner": told}) if as_json else terminal.line(f"{output}: {told}")
+        return
+    if btf is None or kallsyms is None or proc_version is None:
+        raise UsageError(
+            "a symbol table is made of a kernel's BTF, its symbols and its banner, or of its vmlinux",
+            remedy="give --btf, --kallsyms and --proc-version, or --vmlinux",
+        )
+    modules = {show(one.name, 60): one for one in module_btf or ()}
+    notes = make(btf, kallsyms, proc_version, output, modules=modules)
     if as_json:
         terminal.document(notes.json())
         return

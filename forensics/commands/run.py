@@ -100,7 +100,8 @@ def run(
     ] = None,
     module_passphrase_fd: Annotated[int, typer.Option(help="Read that key's passphrase from this descriptor.")] = -1,
     symbols: Annotated[
-        Path | None, typer.Option(help="The symbol table of an imported image.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(help="The symbol table (ISF) of the target's or image's kernel.", exists=True, dir_okay=False),
     ] = None,
     yara: Annotated[
         Path | None,
@@ -148,6 +149,7 @@ def run(
         headers=headers,
         lime_source=lime_source,
         package_source=package_source or None,
+        symbols=symbols.absolute() if symbols else None,
         module_key=module_key.absolute() if module_key else None,
         module_certificate=module_certificate.absolute() if module_certificate else None,
         module_passphrase=secret(module_passphrase_fd, ask=False, prompt=""),

@@ -12,7 +12,6 @@ from forensics.profiles import keeping
 from forensics.stage import Desk, Entered, stage
 from forensics.text import show
 from forensics.volatility import tablefile
-from forensics.volatility.tablefile import NoTable
 
 ITEM = "symbols"
 
@@ -51,17 +50,11 @@ def symbols(desk: Desk, facts: Facts, settings: TableSettings) -> Iterator[Draft
         source, origin = found.path, "; ".join(found.origin)
     else:
         source, origin = settings.given, f"given by the analyst: {settings.given.name}"
-    try:
-        theirs = tablefile.banner(source)
-    except NoTable as problem:
-        yield Result(ITEM, Outcome.FAILED, f"{source.name} is no symbol table: {problem}")
-        return
-    if theirs.rstrip(b"\0\n") != banner.rstrip(b"\0\n"):
-        why = f"the table is for another kernel: {show(theirs.strip(), 200)}; the image's is: {wanted}"
+    why = tablefile.unfit(source, banner)
+    if why:
         yield Result(ITEM, Outcome.FAILED, why)
         return
-    suffix = "".join(one for one in source.suffixes[-1:] if one in tablefile.PACKED)
-    copy = desk.work / f"symbols.json{suffix}"
+    copy = desk.work / f"symbols.json{tablefile.packing(source)}"
     shutil.copyfile(source, copy)
     yield Draft(copy, Role.INSTRUMENT, "symbol-table", "Symbol table", copy.name, ITEM, facts={"origin": origin[:500]})
     yield Result(ITEM, Outcome.DONE)

@@ -16,6 +16,8 @@ from forensics.profiles import keeping
 from forensics.profiles.keeping import KeptTable
 from forensics.profiles.record import Kernel
 from forensics.stage import Desk, Entered, stage
+from forensics.text import show
+from forensics.volatility import tablefile
 
 ITEM = "symbols"
 
@@ -25,6 +27,7 @@ class SymbolSettings:
     """Where tables are kept for the next case."""
 
     profiles: Path
+    given: Path | None = None  # a table of the analyst's: it is taken before any other
 
 
 def load_table(entered: Entered) -> SymbolTable | NoSymbols:
@@ -39,6 +42,9 @@ def load_table(entered: Entered) -> SymbolTable | NoSymbols:
 @stage(gives=load_table)
 def make_symbols(desk: Desk, facts: Facts, settings: SymbolSettings) -> Iterator[Draft | Result]:
     """Make a symbol table for exactly the target's kernel."""
+    if settings.given is not None:
+        yield from _given(desk, facts, settings.given)
+        return
     missing = _missing(facts)
     if missing or facts.btf is None or facts.kallsyms is None:
         yield from _kept(desk, facts, settings.profiles, Result(ITEM, Outcome.ABSENT, missing))
@@ -56,7 +62,7 @@ def _kept(desk: Desk, facts: Facts, profiles: Path, otherwise: Result) -> Iterat
         return
     found = keeping.find_table(profiles, facts.proc_version, facts.build_id)
     if not isinstance(found, KeptTable):
-        yield replace(otherwise, reason=f"{otherwise.reason}; {found}")
+        yield replace(otherwise, reason=f"{otherwise.reason}; {found}; {_needed(facts)}")
         return
     copy = desk.work / found.path.name
     shutil.copyfile(found.path, copy)
@@ -64,6 +70,29 @@ def _kept(desk: Desk, facts: Facts, profiles: Path, otherwise: Result) -> Iterat
     title = f"Symbol table of {facts.release}, kept by an earlier case"
     yield Draft(copy, Role.INSTRUMENT, "symbol-table", title, item=ITEM, facts={"origin": origin})
     yield Result(ITEM, Outcome.DONE, facts={"kept": origin})
+
+
+def _given(desk: Desk, facts: Facts, table: Path) -> Iterator[Draft | Result]:
+    """Take the analyst's table when it is for this kernel."""
+    why = tablefile.unfit(table, facts.proc_version)
+    if why:
+        yield Result(ITEM, Outcome.FAILED, why)
+        return
+    copy = desk.work / f"symbols.json{tablefile.packing(table)}"
+    shutil.copyfile(table, copy)
+    origin = f"given by the analyst: {show(table.name, 200)}"
+    title = f"Symbol table of {facts.release}, given by the analyst"
+    yield Draft(copy, Role.INSTRUMENT, "symbol-table", title, item=ITEM, facts={"origin": origin})
+    yield Result(ITEM, Outcome.DONE, facts={"origin": origin})
+
+
+def _needed(facts: Facts) -> str:
+    """Say what would do where the target gives too little."""
+    return (
+        f"what would do: --symbols FILE, made by forensics symbols make of (1) the BTF of another machine with kernel "
+        f"{facts.release} and build id {facts.build_id}, that kernel's System.map and this target's /proc/version, "
+        f"or (2) the vmlinux with DWARF of its debug package, by dwarf2json"
+    )
 
 
 def _missing(facts: Facts) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forensics.text import show
+
 PACKED: Mapping[str, Any] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 """What opens a packed table, by suffix."""
 
@@ -20,6 +22,22 @@ _ENTRY = 4096
 
 class NoTable(ValueError):
     """A file is no symbol table of a Linux kernel, and why."""
+
+
+def unfit(table: Path, wanted: bytes) -> str:
+    """Say why a file is no table for the kernel of this banner, "" when it is one."""
+    try:
+        theirs = banner(table)
+    except NoTable as problem:
+        return f"{table.name} is no symbol table: {problem}"
+    if theirs.rstrip(b"\0\n") == wanted.rstrip(b"\0\n"):
+        return ""
+    return f"the table is for another kernel: {show(theirs.strip(), 200)}; this one is: {show(wanted.strip(), 200)}"
+
+
+def packing(table: Path) -> str:
+    """Give the suffix that says how a table is packed, "" when it is plain."""
+    return table.suffix if table.suffix in PACKED else ""
 
 
 def banner(table: Path) -> bytes:

@@ -25,6 +25,7 @@ from forensics.progress import Silent
 from forensics.stage import Desk, Entered
 from forensics.stages.symbols import SymbolSettings, load_table, make_symbols
 from tests.isf.blobs import VERSION, listing, small
+from tests.volatility import tiny
 
 SHA = Digest("sha256", "0" * 64)
 
@@ -153,3 +154,32 @@ def test_a_table_is_kept_and_serves_where_the_kernel_gives_too_little(desk: Desk
     none, other = work(desk, replace(known, btf=None, build_id="cd" * 20))
     assert (none, other.outcome) == ([], Outcome.ABSENT)
     assert "build id" in other.reason
+
+
+def test_a_table_that_the_analyst_gives_is_taken_before_any_other(desk: Desk, facts: Facts, tmp_path: Path) -> None:
+    given = tiny.table(tmp_path / "mine.json", facts.proc_version + b"\0")
+    settings = SymbolSettings(tmp_path / "profiles", given)
+    draft, result = make_symbols.work(desk, facts, settings)
+    assert isinstance(draft, Draft)
+    assert isinstance(result, Result)
+    assert (draft.kind, draft.path.read_bytes()) == ("symbol-table", given.read_bytes())
+    assert result.outcome is Outcome.DONE
+    assert draft.facts["origin"] == "given by the analyst: mine.json"
+
+
+def test_a_given_table_of_another_kernel_is_refused_and_both_are_named(
+    desk: Desk, facts: Facts, tmp_path: Path
+) -> None:
+    settings = SymbolSettings(tmp_path / "profiles", tiny.table(tmp_path / "mine.json"))
+    (result,) = make_symbols.work(desk, facts, settings)
+    assert isinstance(result, Result)
+    assert result.outcome is Outcome.FAILED
+    assert "6.1.0-tiny" in result.reason
+
+
+def test_where_nothing_fits_it_is_said_what_would_do(desk: Desk, facts: Facts, tmp_path: Path) -> None:
+    without = replace(facts, btf=None, build_id="ab12")
+    (result,) = make_symbols.work(desk, without, SymbolSettings(tmp_path / "profiles"))
+    assert isinstance(result, Result)
+    for words in ("no BTF", "build id ab12", "System.map", "--symbols FILE", "dwarf2json"):
+        assert words in result.reason
