@@ -125,10 +125,12 @@ class _Part:
     @classmethod
     def of(cls, records: Records) -> _Part:
         """Tell events from notes, and from records that cannot be."""
-        action, time = records.actions(), records.double(records.layout.time)
-        kind, noting = action & (0xFFFF & ~CGROUP), action & (NOTIFY << 16) != 0
-        strange = (records.word(records.layout.cpu) > 0xFFFF) | (time < 0) | (kind > LAST_EVENT)
-        strange |= np.where(noting, kind > LAST_NOTE, kind == 0)
+        count = len(records.starts)
+        time = np.empty(count, np.int64)
+        noting, strange = np.empty(count, np.bool_), np.empty(count, np.bool_)
+        for first in range(0, count, _BLOCK):
+            piece = slice(first, first + _BLOCK)
+            _judge(records.only(records.starts[piece]), time[piece], noting[piece], strange[piece])
         unread = records.unread
         if bool(strange.any()):
             lost = records.only(records.starts[strange])
@@ -139,6 +141,16 @@ class _Part:
         if not bool(events.all()):
             records, time = records.only(records.starts[events]), time[events]
         return cls(records, time, notes, unread)
+
+
+def _judge(records: Records, time: Integers, noting: npt.NDArray[np.bool_], strange: npt.NDArray[np.bool_]) -> None:
+    """Tell of some records when they were, which are notes, and which cannot be."""
+    action = records.actions()
+    time[:] = records.double(records.layout.time)
+    kind = action & (0xFFFF & ~CGROUP)
+    noting[:] = action & (NOTIFY << 16) != 0
+    strange[:] = (records.word(records.layout.cpu) > 0xFFFF) | (time < 0) | (kind > LAST_EVENT)
+    strange |= np.where(noting, kind > LAST_NOTE, kind == 0)
 
 
 def _notes(records: Records) -> Notes:
