@@ -100,10 +100,34 @@ def _course(target: TargetRecord) -> list[Block]:
             Fact("insmod", f"status {text(insmod, 'status')} {text(insmod, 'stderr')}" if insmod else ""),
             Fact("Kernel messages", " ".join(texts(one.get("kernel_messages"))), mono=True),
             Fact("Taint", _taint(one)),
+            Fact("Carried by", text(one, "carried_by")),
+            Fact("Digest by the source", _by_source(one), mono=True),
+            Fact("Guards", _guards(one)),
+            Fact("Remark", " ".join(texts(one.get("remarks")))),
         ]
         blocks.append(Words(f"Engine {text(one, 'engine')}:"))
         blocks.append(FactList(tuple(fact for fact in facts if fact.value)))
     return blocks
+
+
+def _by_source(attempt: Document) -> str:
+    digest = text(attempt, "source_digest")
+    return f"{digest}, {text(attempt, 'source_digest_by')}" if digest else text(attempt, "source_digest_problem")
+
+
+def _guards(attempt: Document) -> str:
+    """Tell how the target fared meanwhile, and whether our sshd there was kept from the OOM killer."""
+    guards = _inner(attempt, "guards")
+    watched, shield = _inner(guards, "watch"), _inner(guards, "sshd")
+    if not watched:
+        return ""
+    least = watched.get("least_memory_available")
+    seen = f"{text(watched, 'looks')} looks, load {number(watched.get('highest_load')):.2f} at most"
+    memory = f", {size(number(least))} of memory available at least" if least is not None else ""
+    problem = text(watched, "problem") or text(watched, "ended_because")
+    kept = shield.get("protected")
+    ours = "our sshd was kept from the OOM killer" if kept else f"our sshd was not shielded: {text(shield, 'problem')}"
+    return "; ".join(part for part in (seen + memory, problem, ours) if part)
 
 
 def _taint(attempt: Document) -> str:

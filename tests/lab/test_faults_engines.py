@@ -166,6 +166,22 @@ def test_kcore_leaves_no_trace_but_the_login(desk: Workstation, lab: Lab) -> Non
     assert kinds == {"setting"}  # the score of our own sshd, for the time of the acquisition
 
 
+def test_a_module_of_that_name_that_is_there_already_is_not_touched(desk: Workstation, lab: Lab) -> None:
+    """What another has loaded under LiME's name: here any module whose file is called lime.ko would do."""
+    case, _, _ = acquired(desk, "made", "--engine", "lime")
+    (module,) = case.entered("lime-module")
+    labs.ask(lab, "cat >/dev/shm/lime.ko", stdin=module.read_bytes())
+    labs.ask(lab, "insmod /dev/shm/lime.ko path=/dev/null format=lime; rm /dev/shm/lime.ko", seconds=300)
+    try:
+        case, attempt, ended = acquired(desk, "loaded", "--engine", "lime")
+        assert ended.code == 3, ended.err
+        assert "loaded already" in attempt["reason"]
+        assert "lime" in look(lab)["modules"]
+        assert case.entered("memory-image") == []
+    finally:
+        labs.ask(lab, "rmmod lime")
+
+
 @dataclass
 class Pausing:
     """A channel whose reader pauses once, behind so many bytes."""
