@@ -48,6 +48,7 @@ class Case:
         self._disposed: dict[str, int] = {}  # by which entry
         self._offset = 0
         self._checked: dict[str, tuple[int, ...]] = {}
+        self.identity = b""  # age's, which opens what is encrypted; never on record
         self.refresh()
 
     @classmethod
@@ -177,13 +178,14 @@ def open_case(
     key: Signer | None = None,
     stamps: Stamps | None = None,
     second_digest: str = "",
+    encrypt_to: tuple[str, ...] = (),
 ) -> Case:
     """Make a case folder whose first event holds what the case is; it is there whole, or not at all.
 
-    `responsible` answers for the case (default: the examiner), `question` is what it is to answer. The
-    authority's document is not copied: its digest is recorded. `key` signs the case's seals, `stamps` tells who stamps
-    them; each exhibit gets a `second_digest` by that algorithm. Raises UsageError for a number that is
-    no plain name, CaseError when the case exists already.
+    `responsible` answers for the case (default: the examiner), `question` is what it is to answer. The authority's
+    document is not copied: its digest is recorded. `key` signs the case's seals, `stamps` tells who stamps them; each
+    exhibit gets a `second_digest` by that algorithm; memory is encrypted to the age recipients `encrypt_to`. Raises
+    UsageError for a number that is no plain name, CaseError when the case exists already.
     """
     folder = root / "cases" / _valid(number)
     if second_digest not in {"", *SECOND}:
@@ -207,6 +209,7 @@ def open_case(
         "key_public": key.public if key else "",
         "key_place": key.place if key else "",
         "second_digest": second_digest,
+        "encrypt_to": list(encrypt_to),
         "authorities": list(stamps.authorities),
         "authority_roots": str(stamps.roots.absolute()) if stamps.roots else "",
     }
@@ -261,6 +264,7 @@ def exhibit_of(event: Event) -> Exhibit:
         facts=facts,
         entered=event.time,
         sequence=event.sequence,
+        plain=Digest.parse(str(plain["digest"])) if isinstance(plain := details.get("plain"), dict) else None,
     )
 
 

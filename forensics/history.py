@@ -11,7 +11,7 @@ from forensics import provenance
 from forensics.casefile import exhibit_of, result_of
 from forensics.events import Action, Event, State
 from forensics.hashing import hash_bytes
-from forensics.model import JSON, Exhibit, Result
+from forensics.model import JSON, Exhibit, Outcome, Result
 from forensics.stage import Stage
 
 PARTIAL = "partial-image"
@@ -60,6 +60,18 @@ def last_pass(events: Iterable[Event], target: str, stage: str) -> Pass | None:
         tuple(result_of(event) for event in since if event.action is Action.ITEM_ENDED),
         ends[-1] if ends else None,
     )
+
+
+def short(results: tuple[Result, ...]) -> tuple[str, ...]:
+    """Give the items that are short of complete, each with outcome and reason."""
+    last = {one.item: one for one in results}
+    full = {Outcome.DONE, Outcome.EMPTY}
+    return tuple(f"{one.item}: {one.outcome}, {one.reason}" for one in last.values() if one.outcome not in full)
+
+
+def withheld(before: Pass) -> bool:
+    """Tell whether something was not run because an exhibit was encrypted and no identity given."""
+    return any(one.facts.get("withheld") is True for one in before.results)
 
 
 def _mapping(value: JSON) -> Mapping[str, JSON]:

@@ -6,6 +6,9 @@
 4. The file gets its name in `exhibits/`, where nothing is ever replaced; both folders are fsynced.
 5. The event is appended; then `entering.json` goes.
 
+Memory of a case that was opened with recipients is encrypted between 1 and 2: the encrypted file is the exhibit, the
+digests of both are on record, and the plain file goes when the encrypted one has its name.
+
 Killed after 4, the file stands in `exhibits/` without an event: `settle` finds it by `entering.json`, hashes it again
 and enters it as recovered, with the deviation. Killed before 4, the file still is where the stage left it. A file in
 `exhibits/` of which neither ledger nor `entering.json` knows was put there by someone else: IntegrityError.
@@ -17,9 +20,10 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from forensics import encryption
 from forensics.casefile import Case, deviation, exhibit_of
 from forensics.errors import IntegrityError, StageFailed
 from forensics.events import Action, Deed, State, Thing
@@ -47,16 +51,17 @@ def enter(case: Case, draft: Draft, place: Place) -> Exhibit:
     Raises IntegrityError when the disk does not hold what was hashed while the bytes passed, StageFailed when this
     machine's disk cannot take it; the file then stays in the work folder, or is entered by the next `settle`.
     """
-    hashed = _rest(draft, str(case.facts.get("second_digest") or ""))  # 1
+    draft, hashed, more = _prepared(case, draft)  # 1
     with case.ledger.locked():
         settle(case)
         number = _next_number(case, draft.role)  # 2
         name = _file_name(number, place.target, draft)
-        details = _details(draft, f"exhibits/{name}", hashed, place)
+        details = {**_details(draft, f"exhibits/{name}", hashed, place), **more}
         thing = Thing(number, str(hashed.digest), hashed.size)
         try:
             _intend(case, draft.path, thing, details, place)  # 3
             _place(draft.path, case.folder / "exhibits" / name)  # 4
+            _unlink_plain(case, details)
         except OSError as error:
             raise StageFailed(
                 "a file could not be entered as an exhibit",
@@ -93,6 +98,37 @@ def find_strangers(case: Case) -> None:
 def slug(label: str) -> str:
     """Make a part of a file name of a target's label, as the analyst gave it."""
     return re.sub(r"[^A-Za-z0-9.-]", "_", label)
+
+
+def _prepared(case: Case, draft: Draft) -> tuple[Draft, Hashed, dict[str, JSON]]:
+    """Make the file durable and hash it; in an encrypted case, do the same with memory's encrypted file instead."""
+    second = str(case.facts.get("second_digest") or "")
+    hashed = _rest(draft, second)
+    to = encryption.chosen(case.facts) if draft.kind in encryption.KINDS else ()
+    if not to:
+        return draft, hashed, {}
+    path = case.folder / "work" / f"{draft.path.parent.name}.{draft.path.name}{encryption.SUFFIX}"
+    piped = encryption.encrypt(draft.path, path, to)
+    if piped != hashed.digest:
+        why = f"{hashed.digest} was hashed, {piped} was encrypted"
+        raise IntegrityError("a file was changed while it was encrypted", where=str(draft.path), why=why)
+    listed: list[JSON] = list(to)
+    more: dict[str, JSON] = {
+        "plain": {"digest": str(hashed.digest), "size": hashed.size, "second_digest": str(hashed.second or "")},
+        "plain_file": str(draft.path.absolute().relative_to(case.folder.absolute())),
+        "encryption": {"format": encryption.FORMAT, "recipients": listed},
+    }
+    name = (draft.name or draft.path.name) + encryption.SUFFIX
+    sealed = replace(draft, path=path, name=name, digest=None)
+    return sealed, _rest(sealed, second), more
+
+
+def _unlink_plain(case: Case, details: Mapping[str, JSON]) -> None:
+    if "plain_file" in details:
+        plain = case.folder / str(details["plain_file"])
+        plain.unlink(missing_ok=True)
+        if plain.parent.is_dir():
+            sync_folder(plain.parent)
 
 
 def _rest(draft: Draft, second: str) -> Hashed:
@@ -196,6 +232,7 @@ def _finish(case: Case, intent: _Intent) -> Exhibit | None:
         return None  # the file still is where the stage left it
     if intent.source.exists() and intent.source.samefile(kept):
         intent.source.unlink()
+    _unlink_plain(case, intent.details)
     known = {one.path.name for one in case.exhibits()}
     if kept.name in known:
         return None

@@ -86,6 +86,7 @@ class Exhibit:
     facts: Mapping[str, JSON] = field(default_factory=dict)
     entered: str = ""  # UTC, RFC 3339
     sequence: int = -1  # of the ledger event that entered it
+    plain: Digest | None = None  # of what an encrypted file holds
 
     @property
     def role(self) -> Role:

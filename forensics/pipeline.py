@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from forensics import history
+from forensics import encryption, history
 from forensics.casefile import Case, deviation, things
 from forensics.errors import ForensicsError, IntegrityError, Refused, StageFailed
 from forensics.events import Action, Deed, Event, State, Thing
@@ -31,7 +31,7 @@ from forensics.intake import Place, enter, find_strangers, settle, slug
 from forensics.model import JSON, Draft, Exhibit, Outcome, Result, Role
 from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
-from forensics.stage import Desk, Entered, Needs, Product, Stage
+from forensics.stage import Desk, Entered, Needs, Product, Stage, plain_place
 
 T = TypeVar("T")
 VALUABLE = {".lime": history.PARTIAL}
@@ -95,7 +95,7 @@ class Run:
         products = tuple(Thing.of(one) for one in made.exhibits)
         product = self._give(stage, made)
         self._append(Action.STAGE_ENDED, stage.name, State.FINISHED, products=products)  # 5
-        self.steps.append(Step(stage.name, "finished", _short(made.results)))
+        self.steps.append(Step(stage.name, "finished", history.short(made.results)))
         return product
 
     def _give(self, stage: Stage[Any, T], made: Pass) -> T:
@@ -108,7 +108,7 @@ class Run:
             raise
 
     def _stands(self, stage: Stage[Any, Any], before: Pass, key: str) -> bool:
-        if not before.finished or before.attempt != self.attempt:
+        if not before.finished or before.attempt != self.attempt or (self.case.identity and history.withheld(before)):
             return False
         if stage.touches_target:
             if before.key != key:
@@ -122,7 +122,7 @@ class Run:
         for exhibit in before.exhibits:
             self.case.check(exhibit)
         self._progress.say(f"{stage.name}: finished before; {len(before.exhibits)} exhibits have their digests")
-        self.steps.append(Step(stage.name, "kept", _short(before.results)))
+        self.steps.append(Step(stage.name, "kept", history.short(before.results)))
         return stage.gives(Entered(before.exhibits, before.results, self.case.folder))
 
     def _require_same(self, stage: Stage[Any, Any], before: Pass, settings: Mapping[str, JSON]) -> None:
@@ -201,6 +201,7 @@ class Run:
             raise
         finally:
             self._recorder.stage = ""
+            encryption.remove(plain_place(self.case.folder, self.target))
         shutil.rmtree(desk.work)
 
     def _desk(self, folder: Path, resumed: Pass | None) -> Desk:
@@ -213,6 +214,7 @@ class Run:
             results,
             tuple(one for one in resumed.exhibits if one.item in results) if resumed else (),
             self._progress,
+            self.case.identity,
         )
 
     def _take(self, one: Draft | Result, stage: str, place: Place) -> None:
@@ -234,6 +236,10 @@ class Run:
 
     def _recover(self) -> None:
         """Take up what a killed worker left: what it was entering, its stages without an end, its files."""
+        if plain := list(encryption.remove(plain_place(self.case.folder, self.target))):
+            words = "plain copies of encrypted exhibits, left by a killed run, were removed"
+            self._append(Action.DEBRIS_LISTED, "", None, reason=words, details={"files": cast("JSON", plain)})
+            self._progress.say(f"{words}: {', '.join(plain)}")
         try:
             settle(self.case)
             find_strangers(self.case)
@@ -245,8 +251,8 @@ class Run:
         for start in history.dangling(self.case.events(), self.target):
             self._salvage(start)
             words = "the worker was ended before the stage was"
-            deed = Deed(Action.STAGE_ENDED, words, self.target, start.stage, start.attempt, outcome=State.INTERRUPTED)
-            self.case.append(deed)
+            ended = Action.STAGE_ENDED
+            self.case.append(Deed(ended, words, self.target, start.stage, start.attempt, outcome=State.INTERRUPTED))
             self._progress.say(f"{start.stage}: an earlier attempt was interrupted; it is on record")
 
     def _salvage(self, start: Event) -> None:
@@ -311,10 +317,4 @@ class Run:
 
 
 def _host(given: tuple[object, ...]) -> Host | None:
-    return next((one for one in given if hasattr(one, "identity") and hasattr(one, "workplace")), None)  # type: ignore[return-value]
-
-
-def _short(results: tuple[Result, ...]) -> tuple[str, ...]:
-    last = {one.item: one for one in results}
-    full = {Outcome.DONE, Outcome.EMPTY}
-    return tuple(f"{one.item}: {one.outcome}, {one.reason}" for one in last.values() if one.outcome not in full)
+    return next((one for one in given if hasattr(one, "workplace")), None)  # type: ignore[return-value]

@@ -14,11 +14,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
+from forensics import encryption
 from forensics.model import JSON, Draft, Exhibit, Result
 from forensics.progress import Progress
 
@@ -37,10 +39,27 @@ class Desk:
     results: Mapping[str, Result]  # items that an interrupted attempt had ended, by item
     earlier: tuple[Exhibit, ...]  # exhibits that they gave
     progress: Progress
+    identity: bytes = field(default=b"", repr=False)  # age's, which opens encrypted exhibits
 
     def path(self, exhibit: Exhibit) -> Path:
-        """Tell where an exhibit's file is; it was checked against its digest before the stage began."""
-        return self.case_folder / exhibit.path
+        """Tell where an exhibit's plain file is; it was checked against its digest before the stage began.
+
+        Of an encrypted one it is a private copy, which is gone when the stage has ended; ask `withheld` before.
+        """
+        if exhibit.plain is None:
+            return self.case_folder / exhibit.path
+        place = plain_place(self.case_folder, self.target)
+        return encryption.opened(self.case_folder / exhibit.path, exhibit.plain, place, self.identity)
+
+    def withheld(self, exhibit: Exhibit) -> str:
+        """Say why an exhibit's plain bytes cannot be had; "" when they can."""
+        locked = exhibit.plain is not None and not self.identity
+        return f"{exhibit.number} is encrypted, and no identity was given (--age-identity FILE)" if locked else ""
+
+
+def plain_place(case_folder: Path, target: str) -> Path:
+    """Tell where plain copies of encrypted exhibits are while a stage on a target reads them."""
+    return case_folder / "work" / f"plain-{re.sub(r'[^A-Za-z0-9.-]', '_', target)}"
 
 
 @dataclass(frozen=True, slots=True)

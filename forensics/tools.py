@@ -35,6 +35,7 @@ NEEDED: Mapping[str, Needed] = {
     for needed in (
         Needed("ssh-keygen", "openssh-client", "sign the ledger and check signatures", ()),
         Needed("ssh-add", "openssh-client", "find a signing key in the agent", ()),
+        Needed("age", "age", "encrypt memory at rest, where a case asks for it"),
         Needed("openssl", "openssl", "ask for time stamps and check time stamps", ("version",)),
         Needed("gcc", "gcc", "build the LiME module"),
         Needed("make", "make", "build the LiME module"),

@@ -1,7 +1,7 @@
 """Check a case, a bag of one or a report of it: read-only, offline, standard library only, nothing of ours imported.
 
     python3 verify.py CASE-OR-BAG-OR-PDF [--head sha256:…] [--signers FILE] [--tsa-roots FILE] [--since DATE] [--pieces]
-            [--json]
+            [--identity FILE] [--json]
 
 1. The ledger: every line's own digest, its link to the line before, sequence, fields.
 2. The exhibits: each is a plain file, read-only, with recorded size and digest; `exhibits/` holds nothing else.
@@ -105,6 +105,7 @@ class Given:
     signers: Path | None = None  # an allowed-signers file
     roots: Path | None = None  # certificates of time stamp authorities, PEM
     since: str = ""  # exhibits with a check on record since then are not hashed again
+    identity: Path | None = None  # age's, which opens encrypted exhibits
     bagged: bool = False  # the case stands in a bag: exhibits may be left out on record, and permissions be lost
     hashed: dict[Path, str] = field(default_factory=dict)  # SHA-256 of files that were hashed just before
     pieces: bool = False  # large exhibits are checked by their pieces, side by side, instead of whole
@@ -343,6 +344,8 @@ def _check_exhibits(folder: Path, ledger: Ledger, given: Given, result: Result) 
             found[number][part] = digest
     for number, entry in here.items():
         result.problems += _check_exhibit(folder, number, entry, found[number], bagged=given.bagged)
+    for number in (one for one in here if isinstance(here[one]["details"].get("plain"), dict) and one not in unread):
+        _check_plain(number, here[number], folder / here[number]["path"], given.identity, result)
     result.exhibits = len(here) - len(unread)
     result.size = sum(int(one["size"]) for number, one in here.items() if number not in unread)
 
@@ -461,6 +464,24 @@ def _check_exhibit(
         words = f"its digest is off{_where_off(path, entry) if part.whole else f': {part.words}'}"
         here.add(DAMAGED, where, words, f"{part.algorithm}:{part.expected}", f"{part.algorithm}:{digest}")
     return here.problems
+
+
+def _check_plain(number: str, entry: Event, path: Path, identity: Path | None, result: Result) -> None:
+    """Have age open an encrypted exhibit, and hash what comes out; without an identity that is left open, and said."""
+    where, expected = f"{number}: {entry['path']}", str(entry["details"]["plain"].get("digest"))
+    if identity is None or shutil.which("age") is None:
+        needed = "an identity (--identity FILE)" if identity is None else "age, which is not installed"
+        result.notes.append(_safe(f"{number} is encrypted: checking what is in it, {expected}, needs {needed}"))
+        return
+    made = hashlib.sha256()
+    command = ["age", "-d", "-i", str(identity), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        while child.stdout and (chunk := child.stdout.read(BUFFER)):
+            made.update(chunk)
+    if child.returncode:
+        result.add(UNREADABLE, where, "this identity does not open it, or it is no age file any more")
+    elif f"sha256:{made.hexdigest()}" != expected:
+        result.add(DAMAGED, where, "what is encrypted in it is off", expected, f"sha256:{made.hexdigest()}")
 
 
 def _where_off(path: Path, entry: Event) -> str:
@@ -1451,12 +1472,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--signers", type=Path, help="allowed-signers file with the keys that you trust")
     parser.add_argument("--tsa-roots", type=Path, help="certificates of the authorities that you trust, PEM")
     parser.add_argument("--since", default="", help="hash only exhibits without a check on record since this UTC date")
+    parser.add_argument("--identity", type=Path, help="age identity: what is encrypted is checked inside too")
     parser.add_argument("--pieces", action="store_true", help="check large exhibits by their pieces, side by side")
     parser.add_argument("--json", action="store_true", help="say it as JSON")
     words = parser.parse_args(argv)
     if words.since and not SINCE.fullmatch(words.since):
         parser.error("--since takes a UTC date, 2026-11-25 or 2026-11-25T10:00:00Z")
-    given = Given(words.head, words.signers, words.tsa_roots, words.since, words.pieces)
+    given = Given(words.head, words.signers, words.tsa_roots, words.since, identity=words.identity, pieces=words.pieces)
     result = verify(words.path, given=given)
     if words.json:
         shown = {**asdict(result), "state": WORDS[result.code], "exit": result.code, "not_excluded": NOT_EXCLUDED}

@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"attack", "model"},
     {"text", "tables", "records", "progress", "hashing", "tools", "clock", "unpacking", "yararules"},
-    {"events", "provenance", "ledger", "seals", "signing", "stamping", "host", "stage"},
+    {"events", "provenance", "ledger", "seals", "encryption", "signing", "stamping", "host", "stage"},
     {
         "casefile",
         "deeds",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from forensics import casefile, locks, signing, terminal
+from forensics import casefile, encryption, locks, signing, terminal
 from forensics.casefile import Case, Stamps
 from forensics.commands.options import HERE, AsJson, Authorities, CaseNumber, Key, Reason, Root, Roots
 from forensics.errors import ForensicsError, IntegrityError
@@ -41,6 +41,10 @@ def open_(
     second_digest: Annotated[
         str, typer.Option(help="Beside SHA-256, for every exhibit: blake2b, sha3_256 or sha512.", metavar="ALGORITHM")
     ] = "",
+    encrypt_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Encrypt memory at rest to this age recipient, or those of a file.", metavar="age1…|FILE"),
+    ] = None,
     key: Key = "",
     tsa: Authorities = None,
     tsa_roots: Roots = None,
@@ -63,6 +67,7 @@ def open_(
         key=signing.signer(key) if key else None,
         stamps=Stamps(tuple(tsa or ()), tsa_roots),
         second_digest=second_digest,
+        encrypt_to=encryption.recipients(encrypt_to or ()),
     )
     if as_json:
         terminal.document(_facts(case))

@@ -135,6 +135,10 @@ def verify_case(
     since: Annotated[
         str, typer.Option(help="Hash only exhibits without a check on record since this UTC date.", metavar="DATE")
     ] = "",
+    age_identity: Annotated[
+        Path | None,
+        typer.Option(help="The age identity that opens what is encrypted, to check it inside.", exists=True),
+    ] = None,
     pieces: Annotated[
         bool, typer.Option("--pieces", help="Check large exhibits by their pieces, on all processors, not whole.")
     ] = False,
@@ -152,6 +156,7 @@ def verify_case(
             "there is no such case, bag or report", where=str(inside), remedy="forensics list, or give its path"
         )
     options = {"--head": head, "--signers": signers, "--tsa-roots": tsa_roots, "--since": since}
+    options["--identity"] = age_identity
     words = [str(folder), *(word for name, one in options.items() if one for word in (name, str(one)))]
     words += [name for name, one in (("--pieces", pieces), ("--json", as_json)) if one]
     done = subprocess.run([sys.executable, "-I", str(verify.__file__), *words], check=False)

@@ -80,6 +80,9 @@ def run(
     login_password_fd: Annotated[int, typer.Option(help="Read the account's password from this descriptor.")] = -1,
     ask_login_password: Annotated[bool, typer.Option("--ask-login-password", help="Ask for it.")] = False,
     passphrase_fd: Annotated[int, typer.Option(help="Read the private key's passphrase from this descriptor.")] = -1,
+    age_identity: Annotated[
+        Path | None, typer.Option(help="The age identity that opens encrypted memory, to analyse it.", exists=True)
+    ] = None,
     new_attempt: Annotated[str, typer.Option(metavar="REASON", help="Touch the target again, and why.")] = "",
     target_gone: Annotated[
         str, typer.Option(metavar="REASON", help="Go on without the target, with what there is, and why.")
@@ -124,8 +127,9 @@ def run(
         raise UsageError("a key and its certificate go together", remedy="--module-key FILE --module-certificate FILE")
     chosen = _plan(plan_name, yara, cluster, cluster_tls)
     asked = [*(several.Asked(target=one) for one in target or ()), *(several.load(listed) if listed else ())]
-    if not asked and (labels := imported.labels(Case.load(root, number))):
-        _run_imported(Case.load(root, number), labels, imported.Order(root, chosen, until, symbols), as_json=as_json)
+    case = _unlocked(Case.load(root, number), age_identity)
+    if not asked and (labels := imported.labels(case)):
+        _run_imported(case, labels, imported.Order(root, chosen, until, symbols), as_json=as_json)
     if listed or len(asked) != 1:
         _run_each(context, root, asked, parallel)
     machine = _target(root, asked[0].target, host_key, identity, gone=bool(target_gone))
@@ -154,7 +158,7 @@ def run(
         module_certificate=module_certificate.absolute() if module_certificate else None,
         module_passphrase=secret(module_passphrase_fd, ask=False, prompt=""),
     )
-    _run_one(Case.load(root, number), machine, secrets, order, as_json=as_json)
+    _run_one(case, machine, secrets, order, as_json=as_json)
 
 
 def _run_one(case: Case, machine: Target, secrets: Secrets, order: Order, *, as_json: bool) -> NoReturn:
@@ -173,6 +177,12 @@ def _plan(name: str, yara: Path | None, cluster: str, tls: Path | None) -> plan.
     if chosen.yara:
         yararules.read(Path(chosen.yara))
     return chosen
+
+
+def _unlocked(case: Case, identity: Path | None) -> Case:
+    """Give a case the identity that opens what is encrypted in it; a file, or a descriptor as /dev/fd/N."""
+    case.identity = identity.read_bytes() if identity else b""
+    return case
 
 
 def _run_imported(case: Case, labels: tuple[str, ...], order: imported.Order, *, as_json: bool) -> NoReturn:

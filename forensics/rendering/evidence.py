@@ -53,6 +53,7 @@ def _image_facts(target: TargetRecord, facts: Document) -> list[Fact]:
         Fact("Exhibit", f"{image.number}, LiME format"),
         Fact("Size", f"{size(image.size)} ({image.size} bytes)"),
         Fact("Digest", str(image.digest), mono=True),
+        *((Fact("Digest before encryption", str(image.plain), mono=True),) if image.plain else ()),
         Fact("Verdict", text(target.proof, "verdict", default="not proven")),
         Fact("Engine", text(facts, "engine", default="not recorded")),
         Fact("Began", f"{moment(text(image.facts, 'started'))} UTC by the examiner's clock"),
@@ -250,7 +251,7 @@ def exhibits(record: CaseRecord) -> Section:
         rows = [
             (
                 one.number,
-                (_titled(record, one), one.digest.value),
+                (_titled(record, one), one.digest.value, *_plain(one)),
                 " ".join(part for part in (one.target, one.stage) if part),
                 str(one.size),
                 moment(one.entered),
@@ -263,3 +264,7 @@ def exhibits(record: CaseRecord) -> Section:
         "The number's letter says where an exhibit comes from. Digests are SHA-256 in hexadecimal and never shortened."
     )
     return Section("exhibits", "Exhibits", (Words(note, "note"),), tuple(parts), flows=True)
+
+
+def _plain(exhibit: Exhibit) -> tuple[str, ...]:
+    return (f"before encryption {exhibit.plain.value}",) if exhibit.plain else ()

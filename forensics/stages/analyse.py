@@ -85,6 +85,10 @@ def analyse(
             f"the image was {proof.verdict.value} when it was proven: {show('; '.join(proof.reasons), 300)}"
         )
     why = _why_not(image, table)
+    locked = desk.withheld(image.image) if isinstance(image, MemoryImage) and not why else ""
+    if locked:
+        yield from (Result(name, Outcome.NOT_RUN, locked, {"withheld": True}) for name in left)
+        return
     if why:
         yield from (Result(name, Outcome.NOT_RUN, why) for name in left)
         return

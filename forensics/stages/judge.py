@@ -74,6 +74,9 @@ def prove(
     if isinstance(image, NotAcquired):
         yield Result(ITEM, Outcome.NOT_RUN, f"there is no image that can be read: {image.reason}")
         return
+    if why := desk.withheld(image.image):
+        yield Result(ITEM, Outcome.NOT_RUN, why, {"withheld": True})
+        return
     judgement = _Judgement()
     _judge_file(judgement, image)
     _judge_ranges(desk, judgement, image, facts)

@@ -84,6 +84,9 @@ def prove(
     if isinstance(image, NotAcquired):
         yield Result(ITEM, Outcome.NOT_RUN, f"there is no image: {image.reason}")
         return
+    if why := desk.withheld(image.image):
+        yield Result(ITEM, Outcome.NOT_RUN, why, {"withheld": True})
+        return
     judgement = _Judgement()
     path = desk.path(image.image)
     now = _look_again(host)
