@@ -15,7 +15,7 @@ from pathlib import Path
 
 from forensics.host import MIB, Piece
 
-PIECES = 16
+PIECES = 8
 """Pieces that wait at most, of at most a MiB each."""
 
 _SOON = 16 * MIB  # bytes after which the kernel is asked to bring them to the disk
