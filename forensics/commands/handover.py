@@ -37,6 +37,10 @@ def handoff(
         Path | None,
         typer.Option(help="Hand over the redacted variant, by this file of rules.", exists=True, dir_okay=False),
     ] = None,
+    case_uco: Annotated[
+        bool,
+        typer.Option("--case-uco", help="Add the case as CASE/UCO JSON-LD, checked where case-utils is installed."),
+    ] = False,
     purpose: Annotated[str, typer.Option(help="What it is handed over for.")] = "",
     medium: Annotated[str, typer.Option(help="On what it travels: a disk and its serial number, a link.")] = "",
     place: Annotated[str, typer.Option(help="Where it is handed over.")] = "",
@@ -48,10 +52,11 @@ def handoff(
     Every exhibit is hashed again first, and the bag is checked as its recipient does before it gets its name. Exits
     with 3 when a signature or time stamp is pending, or the case is incomplete.
     """
-    if without and redact:
-        raise UsageError("a redacted variant holds no exhibits that could be left out", remedy="say one of the two")
+    if redact and (without or case_uco):
+        raise UsageError("a redacted variant holds neither exhibits nor exports", remedy="--redact alone")
     case = Case.load(root, number)
     order = Order(to, purpose, medium, place, tuple(dict.fromkeys(without or ())), ask=sys.stdin.isatty())
+    order = replace(order, case_uco=case_uco)
     if redact:
         order = replace(order, rules=redaction.load(redact), rules_text=redact.read_bytes())
     made = hand_off(case, root, order, Silent() if as_json else TerminalProgress())

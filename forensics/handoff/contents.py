@@ -6,6 +6,7 @@ data/handoff.json            what the bag says of itself, for programs
 data/CASE/                   ledger, seals and exhibits, as `verify` takes them
 data/report/                 the report as of the hand-off: copies of its exhibits
 data/results/                tables and timeline for programs
+data/case-uco.jsonld         the case as CASE/UCO, where that is asked for
 data/allowed_signers         public keys of who signed; data/authority_roots.pem: roots of who stamped
 """
 
@@ -22,7 +23,7 @@ from forensics import __version__, signing
 from forensics.casefile import LEDGER, Case
 from forensics.errors import IntegrityError
 from forensics.events import Action, Event, State
-from forensics.handoff import bags, results
+from forensics.handoff import bags, results, uco
 from forensics.handoff.readme import readme, redacted_readme
 from forensics.handoff.redaction import Rules
 from forensics.hashing import hash_file, open_regular
@@ -44,6 +45,7 @@ class Order:
     place: str = ""
     without: tuple[str, ...] = ()  # numbers of exhibits whose bytes stay here
     ask: bool = False  # a passphrase may be asked for
+    case_uco: bool = False  # CASE/UCO JSON-LD stands beside the results
     rules: Rules | None = None  # of redaction: what is handed over is the redacted variant
     rules_text: bytes = b""  # the file that they stand in
 
@@ -101,8 +103,16 @@ def write(folder: Path, handed: Handed, progress: Progress) -> None:
     for one in results.tabled(handed.exhibits):
         results.write(folder / "results", one, results.load(handed.case.path(one), one))
     write_keys(folder, handed)
+    if handed.order.case_uco:
+        _write_uco(folder / "case-uco.jsonld", handed, progress)
     text = json.dumps(facts_of(handed), indent=1, ensure_ascii=True) + "\n"
     bags.put(folder / "handoff.json", text.encode("ascii"))
+
+
+def _write_uco(path: Path, handed: Handed, progress: Progress) -> None:
+    checked = uco.write(path, handed.case.id, handed.case.facts, handed.events, handed.case.exhibits())
+    if not checked:
+        progress.say("the CASE/UCO export was not checked: install the extra `exchange` (case-utils)")
 
 
 def info(handed: Handed, pending: Sequence[str]) -> dict[str, str]:
