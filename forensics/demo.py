@@ -27,6 +27,8 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "shell-history": ("commands",),
     "io-burst": ("process", "file"),
     "oom-kill": ("victim",),
+    "hidden-process": ("process", "path"),
+    "hidden-module": ("module",),
 }
 """Values of each planted fact that a report has to name."""
 
@@ -83,7 +85,9 @@ def next_number(root: Path, prefix: str = "DEMO") -> str:
 def check(truth: bytes, words: str, tables: Mapping[str, Table]) -> None:
     """Raise StageFailed, naming all that is short, unless the demo shows what it promises."""
     planted = {one["fact"] for one in json.loads(truth)}
-    short = [f"{fact}: it was not planted, and so cannot be shown" for fact in NAMED if fact not in planted]
+    reasons = {one["rule"]: f" ({one['why']})" for one in json.loads(truth) if one["fact"] == "not-planted"}
+    unplanted = [fact for fact in NAMED if fact not in planted]
+    short = [f"{fact}: it was not planted{reasons.get(fact, '')}, and so cannot be shown" for fact in unplanted]
     short += [f"{one.fact}: {one.value} is not in the report" for one in missing(truth, words)]
     events = _figure(tables.get("block_io_totals"), "events")
     if events < EVENTS:

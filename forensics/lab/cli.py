@@ -134,6 +134,7 @@ def _facts(lab: labs.Lab) -> dict[str, JSON]:
     return {
         "name": lab.name, "target": lab.label, "running": lab.runs, "hostname": lab.hostname, "address": "127.0.0.1",
         "port": lab.port, "pid": lab.pid, "folder": str(lab.folder), "truth": str(lab.truth), "recipe": recipe,
+        "not_planted": dict(lab.lacking),
     }  # fmt: skip
 
 
@@ -144,6 +145,8 @@ def _show_up(lab: labs.Lab) -> None:
     lines.add_row("address", f"127.0.0.1:{lab.port}, root and analyst by key")
     lines.add_row("password", f"of analyst, for sudo: in {lab.password}")
     lines.add_row("truth", str(lab.truth))
+    for fact, why in lab.lacking.items():
+        lines.add_row("not planted", f"{fact}: {why}")
     lines.add_row("seed", str(lab.recipe.seed))
     lines.add_row("log in", f"forensics lab ssh{more}")
     lines.add_row("end", f"forensics lab down{more}")

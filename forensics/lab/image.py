@@ -62,7 +62,7 @@ def obtain(recipe: Recipe, progress: Progress, *, rebuild: bool = False) -> Imag
     Raises ToolMissing for a program that is absent, LabFailed when the image could not be made.
     """
     image = Image(cache_folder() / recipe.image_digest)
-    with _locked(image.folder):
+    with locked(image.folder):
         if image.folder.exists() and not rebuild:
             return image
         _sweep(image.folder)
@@ -71,7 +71,8 @@ def obtain(recipe: Recipe, progress: Progress, *, rebuild: bool = False) -> Imag
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others off an image of the cache, and what is kept beside it, for the time of the block."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

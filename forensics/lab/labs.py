@@ -8,14 +8,14 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from forensics.errors import LabFailed, UsageError
-from forensics.lab import disk, image, machine, plan, planting, programs, truth
+from forensics.errors import ForensicsError, LabFailed, UsageError
+from forensics.lab import disk, image, kernel_module, machine, plan, planting, programs, truth
 from forensics.lab.reach import ask, boot_id, ssh_command
-from forensics.lab.recipe import Recipe
+from forensics.lab.recipe import HIDDEN_MODULE, Recipe
 from forensics.lab.state import Lab, folder_of, load, locked, resolve, save, status, write_private
 from forensics.progress import Progress, Silent
 
@@ -105,9 +105,10 @@ def _bring_up(folder: Path, recipe: Recipe, progress: Progress, *, rebuild: bool
     base = image.obtain(recipe, progress, rebuild=rebuild)
     began = time.monotonic()
     drawn = plan.draw(recipe.seed)
+    module, lacking = _hidden_module(recipe, drawn, base, progress)
     for accel in _accelerators(recipe.accel):
-        _furnish(folder, recipe, drawn, base)
-        lab = _start(folder, recipe, drawn, base, accel, dies_with_us=dies_with_us)
+        _furnish(folder, recipe, drawn, base, module)
+        lab = _start(folder, recipe, drawn, base, accel, lacking, dies_with_us=dies_with_us)
         try:
             progress.say(f"lab: booting {lab.hostname} on 127.0.0.1:{lab.port} ({recipe.memory} MiB, {accel})")
             if _answers(lab, KVM_SECONDS if accel == "kvm" and recipe.accel == "auto" else BOOT_SECONDS):
@@ -124,13 +125,26 @@ def _bring_up(folder: Path, recipe: Recipe, progress: Progress, *, rebuild: bool
     raise LabFailed(f"lab {folder.name} did not boot", where=str(folder / "console.log"), why=why)
 
 
+def _hidden_module(
+    recipe: Recipe, drawn: plan.Plan, base: image.Image, progress: Progress
+) -> tuple[bytes, Mapping[str, str]]:
+    """Make the module that hides; b"" and the reason when it cannot be made: the lab comes up without it."""
+    if HIDDEN_MODULE not in recipe.planted:
+        return b"", {}
+    try:
+        return kernel_module.named(kernel_module.obtain(recipe, base, progress), drawn.module), {}
+    except (ForensicsError, OSError) as problem:
+        progress.say(f"lab: the kernel module that hides is not planted: {problem}")
+        return b"", {HIDDEN_MODULE: str(problem)}
+
+
 def _accelerators(wanted: str) -> tuple[str, ...]:
     if wanted != "auto":
         return (wanted,)
     return ("kvm", "tcg") if os.access("/dev/kvm", os.R_OK | os.W_OK) else ("tcg",)
 
 
-def _furnish(folder: Path, recipe: Recipe, drawn: plan.Plan, base: image.Image) -> None:
+def _furnish(folder: Path, recipe: Recipe, drawn: plan.Plan, base: image.Image, module: bytes) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     for name, comment in (("id_ed25519", "lab"), ("host_key", drawn.hostname)):
@@ -138,13 +152,23 @@ def _furnish(folder: Path, recipe: Recipe, drawn: plan.Plan, base: image.Image) 
         programs.run("ssh-keygen", *key, what="make a key")
     password = secrets.token_urlsafe(15)
     write_private(folder / "password", password + "\n")
-    planted = planting.files(drawn, recipe.planted) if recipe.incident else planting.near_misses(drawn)
+    facts = [fact for fact in recipe.planted if module or fact != HIDDEN_MODULE]
+    planted = planting.files(drawn, facts, module) if recipe.incident else planting.near_misses(drawn)
     disk.prepare(folder / "disk.img", base, drawn, planted, keys=folder, password=password)
 
 
-def _start(folder: Path, recipe: Recipe, drawn: plan.Plan, base: image.Image, accel: str, *, dies_with_us: bool) -> Lab:
+def _start(  # noqa: PLR0917 - what a machine is started with, and whether it outlives us
+    folder: Path,
+    recipe: Recipe,
+    drawn: plan.Plan,
+    base: image.Image,
+    accel: str,
+    lacking: Mapping[str, str],
+    *,
+    dies_with_us: bool,
+) -> Lab:
     port, pid = machine.start(recipe, base, folder, accel, dies_with_us=dies_with_us)
-    lab = Lab(folder.name, folder, port, pid, recipe, drawn.hostname)
+    lab = Lab(folder.name, folder, port, pid, recipe, drawn.hostname, lacking)
     try:
         host_key = " ".join((folder / "host_key.pub").read_text(encoding="utf-8").split()[:2])
         write_private(folder / "known_hosts", f"[127.0.0.1]:{port} {host_key}\n")
@@ -163,5 +187,8 @@ def _settle(lab: Lab, drawn: plan.Plan) -> None:
     """Wait until the machine has started all it was to start, and write the truth as it shows it."""
     ask(lab, "systemctl is-system-running --wait || true", seconds=BOOT_SECONDS)
     view = truth.read(ask(lab, "perl -", stdin=truth.LOOK))
-    tell = truth.tell(drawn, lab.recipe.planted, view) if lab.recipe.incident else truth.tell_near_misses(drawn, view)
+    if lab.recipe.incident:
+        tell = truth.tell(drawn, lab.recipe.planted, view, lab.lacking)
+    else:
+        tell = truth.tell_near_misses(drawn, view)
     write_private(lab.truth, json.dumps(tell, indent=1) + "\n")

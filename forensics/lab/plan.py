@@ -39,6 +39,8 @@ class Plan:
     pause: int  # seconds between bursts
     victim: str
     victim_limit: int  # MiB
+    hidden: str  # the process that ps leaves out
+    module: str  # the kernel module that hides
     benign: tuple[str, ...]  # names for the near misses
     benign_commands: tuple[str, ...]
 
@@ -46,6 +48,16 @@ class Plan:
     def burst_bytes(self) -> int:
         """What the writer writes at a time."""
         return self.block_bytes * self.blocks
+
+    @property
+    def hidden_path(self) -> str:
+        """Where the program stands that ps leaves out."""
+        return f"/usr/local/sbin/{self.hidden}"
+
+    @property
+    def folder(self) -> str:
+        """Where on the machine the incident keeps its own."""
+        return f"/usr/local/lib/{self.service}"
 
 
 def draw(seed: int) -> Plan:
@@ -78,6 +90,8 @@ def draw(seed: int) -> Plan:
         pause=2,
         victim=names.pop(),
         victim_limit=dice.choice((24, 28, 32)),
+        hidden=names.pop(),
+        module=names.pop(),
         benign=tuple(names[:6]),
         benign_commands=("uptime", "df -h /", "systemctl status cron", f"less /etc/{names[7]}.conf", "ip -br address"),
     )

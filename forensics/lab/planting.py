@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 
 from forensics.lab.plan import Plan
+from forensics.lab.recipe import HIDDEN_MODULE
+
+PASSING_MODULE = "dummy"
+"""A module of every Debian kernel that nothing needs: it comes and goes among the near misses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,12 @@ class Planted:
     mode: int = 0o644
 
 
-def files(plan: Plan, facts: tuple[str, ...]) -> tuple[Planted, ...]:
-    """Give the files that plant these facts; near misses when there are none to be planted."""
-    return _service(plan, [_SCRIPTS[fact](plan) for fact in facts], [_PROGRAMS[fact](plan) for fact in facts])
+def files(plan: Plan, facts: Sequence[str], module: bytes = b"") -> tuple[Planted, ...]:
+    """Give the files that plant these facts; `module` is the kernel module that hides, by the plan's name for it."""
+    programs = [_PROGRAMS[fact](plan) for fact in facts]
+    if HIDDEN_MODULE in facts:
+        programs.append({_module_path(plan): module})
+    return _service(plan, [_SCRIPTS[fact](plan) for fact in facts], programs)
 
 
 def near_misses(plan: Plan) -> tuple[Planted, ...]:
@@ -41,7 +48,10 @@ def near_misses(plan: Plan) -> tuple[Planted, ...]:
         started="\n".join(f"setsid /usr/local/sbin/{name} </dev/null >/dev/null 2>&1 &" for name in programs_of(plan)),
         history=_history(plan.benign_commands),
         exposed=shlex.quote(exposed),
+        module=PASSING_MODULE,
+        wrapper=f"{plan.folder}/ps",
     )
+    programs.append({f"{plan.folder}/ps": _source("wrapped_ps.sh")})
     return _service(plan, [text.decode()], programs)
 
 
@@ -51,7 +61,7 @@ def programs_of(plan: Plan) -> tuple[str, ...]:
 
 
 def _service(plan: Plan, scripts: list[str], programs: Sequence[Mapping[str, bytes]]) -> tuple[Planted, ...]:
-    start = f"/usr/local/lib/{plan.service}/start"
+    start = f"{plan.folder}/start"
     launcher = "#!/bin/sh\n" + "\n".join([*scripts, "exit 0", ""])
     return (
         Planted(start, launcher.encode(), 0o755),
@@ -80,6 +90,19 @@ def _deleted(plan: Plan) -> str:
 def _forged(plan: Plan) -> str:
     values = {"path": plan.forged_path, "folder": plan.forged_path.rpartition("/")[0]}
     return _source("forged.sh", **values, shown=plan.forged_arguments, comm=plan.forged_comm).decode()
+
+
+def _hidden_values(plan: Plan) -> dict[str, str]:
+    return {"real": f"{plan.folder}/ps.real", "false": f"{plan.folder}/ps", "hidden": plan.hidden_path}
+
+
+def _hidden_programs(plan: Plan) -> Mapping[str, bytes]:
+    values = {**_hidden_values(plan), "hidden": plan.hidden}
+    return {plan.hidden_path: _source("hidden.pl"), f"{plan.folder}/ps": _source("false_ps.sh", **values)}
+
+
+def _module_path(plan: Plan) -> str:
+    return f"{plan.folder}/{plan.module}.ko"
 
 
 def _start(name: str) -> str:
@@ -112,6 +135,8 @@ _SCRIPTS: Mapping[str, Callable[[Plan], str]] = {
     "shell-history": _shell,
     "io-burst": lambda plan: f"mkdir -p {plan.writer_file.rpartition('/')[0]}\n{_start(plan.writer)}",
     "oom-kill": _victim,
+    "hidden-process": lambda plan: _source("hidden.sh", **_hidden_values(plan)).decode(),
+    HIDDEN_MODULE: lambda plan: f"insmod {_module_path(plan)}",
 }
 
 _PROGRAMS: Mapping[str, Callable[[Plan], Mapping[str, bytes]]] = {
@@ -121,4 +146,6 @@ _PROGRAMS: Mapping[str, Callable[[Plan], Mapping[str, bytes]]] = {
     "shell-history": lambda _plan: {},
     "io-burst": _writer_program,
     "oom-kill": lambda plan: {f"/usr/local/sbin/{plan.victim}": _source("victim.pl")},
+    "hidden-process": _hidden_programs,
+    HIDDEN_MODULE: lambda _plan: {},
 }

@@ -9,7 +9,13 @@ from importlib import resources
 
 from forensics.errors import UsageError
 
-FACTS = ("deleted-executable", "forged-name", "listening-socket", "shell-history", "io-burst", "oom-kill")
+HIDDEN_MODULE = "hidden-module"
+"""The one fact that a machine may refuse, and for which headers of its kernel are needed."""
+
+FACTS = (
+    "deleted-executable", "forged-name", "listening-socket", "shell-history", "io-burst", "oom-kill", "hidden-process",
+    HIDDEN_MODULE,
+)  # fmt: skip
 """What an incident plants, by the name that the truth file uses."""
 
 QUIET_DISK = ("io-burst",)

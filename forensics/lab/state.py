@@ -9,9 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics.errors import LabFailed, UsageError
@@ -31,6 +31,7 @@ class Lab:
     pid: int  # of its QEMU
     recipe: Recipe
     hostname: str
+    lacking: Mapping[str, str] = field(default_factory=dict)  # facts that could not be planted, and why
 
     @property
     def truth(self) -> Path:
@@ -76,7 +77,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def save(lab: Lab) -> None:
     """Write the state file."""
-    state = {"port": lab.port, "pid": lab.pid, "recipe": lab.recipe.as_json(), "hostname": lab.hostname}
+    told = {"port": lab.port, "pid": lab.pid, "hostname": lab.hostname, "lacking": dict(lab.lacking)}
+    state = {**told, "recipe": lab.recipe.as_json()}
     write_private(lab.folder / "state.json", json.dumps(state, indent=1) + "\n")
 
 
@@ -87,7 +89,8 @@ def load(root: Path, name: str) -> Lab | None:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         recipe = state["recipe"]
         recipe["without"] = tuple(recipe["without"])
-        return Lab(name, folder, state["port"], state["pid"], Recipe(**recipe), state["hostname"])
+        hostname, lacking = state["hostname"], state.get("lacking", {})
+        return Lab(name, folder, state["port"], state["pid"], Recipe(**recipe), hostname, lacking)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as broken:

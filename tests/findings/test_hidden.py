@@ -29,6 +29,14 @@ def test_a_process_that_a_false_ps_leaves_out_is_named_with_its_views() -> None:
     assert "pid 66" in finding.statement
 
 
+def test_what_was_hidden_from_ps_is_named_with_what_memory_has_of_its_arguments() -> None:
+    memory = process_rows((1, 1, EVERYWHERE), (66, 100, EVERYWHERE))
+    arguments = table("linux.psaux.PsAux", "PID ARGS", [(66, "/usr/bin/perl /usr/local/sbin/nodepipe")], "D0033")
+    (finding,) = judged("hidden-from-ps", memory, ps((1, 1)), proc(1, 66), arguments)
+    assert "/usr/local/sbin/nodepipe" in finding.statement
+    assert "D0033" in finding.exhibits
+
+
 @pytest.mark.parametrize("proc_after", [proc(1), None])
 def test_a_process_that_may_have_ended_before_the_list_is_no_finding(proc_after: Table | None) -> None:
     memory = process_rows((1, 1, EVERYWHERE), (66, 100, EVERYWHERE))

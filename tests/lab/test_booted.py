@@ -16,7 +16,7 @@ import pytest
 
 from forensics.errors import LabFailed, UsageError
 from forensics.lab import labs, machine
-from forensics.lab.recipe import QUIET_DISK, Recipe
+from forensics.lab.recipe import FACTS, QUIET_DISK, Recipe
 from forensics.lab.state import Lab, folder_of
 
 pytestmark = pytest.mark.lab
@@ -98,6 +98,20 @@ def test_the_kernel_log_has_the_kill(lab: Lab, truth: dict[str, Any]) -> None:
     assert "Tasks state (memory values in pages):" in log
 
 
+def test_ps_leaves_a_process_out_that_proc_shows(lab: Lab, truth: dict[str, Any]) -> None:
+    fact = truth["hidden-process"]
+    assert sh(lab, f"cat /proc/{fact['pid']}/comm").strip() == fact["process"]
+    listed = {int(line.split()[0]) for line in sh(lab, "ps -e -o pid=,comm=").splitlines()}
+    assert fact["pid"] not in listed
+    assert truth["listening-socket"]["pid"] in listed
+
+
+def test_a_module_is_in_sysfs_and_in_no_list(lab: Lab, truth: dict[str, Any]) -> None:
+    name = truth["hidden-module"]["module"]
+    assert sh(lab, f"cat /sys/module/{name}/initstate").strip() == "live"
+    assert name not in sh(lab, "cut -d' ' -f1 /proc/modules").split()
+
+
 def test_the_analyst_needs_the_password_for_sudo(lab: Lab) -> None:
     password = lab.password.read_bytes()
     assert labs.ask(lab, "sudo -k -S -p '' id -u", user="analyst", stdin=password) == b"0\n"
@@ -135,7 +149,7 @@ def test_only_near_misses_beside_it_and_none_is_left(lab: Lab, root: Path) -> No
         assert {one.name for one in labs.status(root) if one.runs} == {"lab", "calm"}
         facts = json.loads(calm.truth.read_text())
         assert {fact["fact"] for fact in facts} == {"near-miss"}
-        assert len({fact["rule"] for fact in facts}) == 6
+        assert len({fact["rule"] for fact in facts}) == len(FACTS)
         upgraded = next(fact for fact in facts if fact["rule"] == "deleted-executable")
         assert sh(calm, f"readlink /proc/{upgraded['pid']}/exe").strip() == f"{upgraded['path']} (deleted)"
         assert "there" in sh(calm, f"test -x {upgraded['path']} && echo there")
@@ -158,6 +172,7 @@ def test_a_quiet_lab_changes_no_file_and_refuses_modules(root: Path) -> None:
         assert labs.boot_id(quiet) != before
         facts = {fact["fact"]: fact for fact in json.loads(quiet.truth.read_text())}
         assert "io-burst" not in facts
+        assert (facts["not-planted"]["rule"], "hidden-module" in facts) == ("hidden-module", False)
         pid = facts["listening-socket"]["pid"]
         assert sh(quiet, f"cat /proc/{pid}/comm").strip() == facts["listening-socket"]["process"]
 
@@ -203,4 +218,5 @@ def test_a_machine_that_cannot_start_says_why(tmp_path: Path) -> None:
 )
 def test_other_suites_and_kernels_boot_with_everything_planted(tmp_path: Path, recipe: Recipe) -> None:
     with labs.booted(tmp_path, "other", recipe) as other:
-        assert len(json.loads(other.truth.read_text())) == 6
+        facts = json.loads(other.truth.read_text())
+        assert [fact["fact"] for fact in facts] == list(FACTS), facts

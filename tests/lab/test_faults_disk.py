@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forensics.lab import labs
-from forensics.lab.recipe import QUIET_DISK, Recipe
+from forensics.lab.recipe import FACTS, QUIET_DISK, Recipe
 from forensics.lab.state import Lab
 from tests.lab.workstation import CaseFolder, Workstation
 
@@ -56,7 +56,7 @@ def test_a_target_that_is_well_gives_no_finding_above_information(desk: Workstat
         case = desk.open_case("calm")
         ended = desk.forensics("run", "calm", "analyst@lab", "--plan", "lab", secret=lab.password)
     assert ended.code == 0, ended.err
-    assert len({fact["rule"] for fact in facts}) == 6
+    assert {fact["rule"] for fact in facts} == set(FACTS)
     found = findings(case)
     assert found
     assert [one["title"] for one in found if one["severity"] != "information"] == []

@@ -32,6 +32,7 @@ SEED = 20261123
 NUMBER = "2026-0042"
 COPY = "2026-0042-copy"
 RUN = ("analyst@lab", "--plan", "lab")
+RULE = 'rule planted { meta: severity = "high" attack = "T1105" strings: $a = "MARKER" condition: $a }'
 STAGES = (
     "survey",
     "headers",
@@ -60,6 +61,11 @@ class Whole:
     samples: list[bytes]
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What every run of the case is asked, its YARA rules included."""
+        return (*RUN, "--yara", str(self.desk.root / "rules"))
+
+    @property
     def pdf(self) -> Path:
         return self.desk.root / "reports" / f"{NUMBER}.pdf"
 
@@ -77,9 +83,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     desk = Workstation(tmp_path_factory.mktemp("desk"))
     with labs.booted(desk.root, "lab", Recipe(seed=SEED)) as lab:
         case = desk.open_case(NUMBER)
+        (desk.root / "rules").mkdir()
+        (desk.root / "rules" / "marker.yar").write_text(RULE.replace("MARKER", plan.draw(SEED).marker))
+        words = (*RUN, "--yara", str(desk.root / "rules"))
         before = look(lab)
         with sampled(lab, case.folder.parent) as samples:
-            first = desk.forensics("run", NUMBER, *RUN, secret=lab.password)
+            first = desk.forensics("run", NUMBER, *words, secret=lab.password)
         yield Whole(lab, desk, case, first, before, look(lab), samples)
 
 
@@ -100,7 +109,9 @@ def test_the_report_does_not_name_what_another_lab_planted(whole: Whole) -> None
     told = json.loads(whole.lab.truth.read_bytes())
     words = {"deleted-executable": {"marker": other.marker, "path": other.deleted_path},
              "forged-name": {"path": other.forged_path}, "io-burst": {"file": other.writer_file},
-             "listening-socket": {"process": other.listener}, "oom-kill": {"victim": other.victim}}  # fmt: skip
+             "listening-socket": {"process": other.listener}, "oom-kill": {"victim": other.victim},
+             "hidden-process": {"process": other.hidden, "path": other.hidden_path},
+             "hidden-module": {"module": other.module}}  # fmt: skip
     theirs = [{**fact, **words.get(fact["fact"], {"commands": list(other.commands[1:3])})} for fact in told]
     missing = demo.missing(json.dumps(theirs).encode(), pdf_words(whole.pdf))
     assert {one.fact for one in missing} == set(words) | {"shell-history"}
@@ -123,6 +134,27 @@ def test_each_planted_value_stands_with_an_exhibit_that_shows_it(whole: Whole) -
 
 def squash(finding: dict[str, Any]) -> str:
     return f"{finding['title']} {finding['statement']} {finding['facts']}"
+
+
+def test_what_hides_is_found_by_the_rules_that_are_for_it(whole: Whole) -> None:
+    findings = json.loads(whole.case.entered("findings")[-1].read_text())
+    told = {one["rule"]: (one["severity"], one["facts"], one["technique_name"]) for one in findings}
+    assert told["hidden-from-ps"][0] == told["hidden-module"][0] == "high"
+    assert told["hidden-from-ps"][1]["pid"] == whole.truth["hidden-process"]["pid"]
+    assert told["hidden-module"][1]["module"] == whole.truth["hidden-module"]["module"]
+    assert told["hidden-module"][2] == "Rootkit"
+
+
+def test_a_rule_of_the_analyst_finds_the_planted_marker_in_the_process_that_carries_it(whole: Whole) -> None:
+    fact = whole.truth["deleted-executable"]
+    rows = [one for one in whole.case.table("linux.forensics.yarascan.YaraScan") if one["PID"] == fact["pid"]]
+    assert rows
+    assert {(one["Rule"], one["Source"], one["Excerpt"]) for one in rows} == {("planted", "marker.yar", fact["marker"])}
+    findings = json.loads(whole.case.entered("findings")[-1].read_text())
+    (named,) = [one for one in findings if (one["rule"], one["facts"].get("pid")) == ("yara", fact["pid"])]
+    assert (named["severity"], named["technique"]) == ("high", "T1105")
+    (archive,) = whole.case.entered("yara-rules")
+    assert fact["marker"].encode() in archive.read_bytes()
 
 
 def test_the_block_trace_and_lynis_saw_enough(whole: Whole) -> None:
@@ -193,7 +225,7 @@ def test_all_that_was_put_on_the_target_is_on_record_as_gone(whole: Whole) -> No
 
 def test_another_run_does_nothing_on_the_target_and_says_so(whole: Whole) -> None:
     before = len(whole.case.events)
-    again = whole.desk.forensics("run", NUMBER, *RUN, secret=whole.lab.password)
+    again = whole.desk.forensics("run", NUMBER, *whole.words, secret=whole.lab.password)
     assert again.code == whole.first.code
     assert "The target was not touched" in again.out
     assert [one["action"] for one in whole.case.events[before:] if one["action"] in TOUCHES] == []
@@ -238,7 +270,7 @@ def assert_stopped(whole: Whole, copy: CaseFolder, named: str) -> None:
     before = ledger.read_bytes()
     checked = whole.desk.forensics("verify", COPY)
     assert (checked.code, named in checked.out) == (4, True), checked.out
-    refused = whole.desk.forensics("run", COPY, *RUN, secret=whole.lab.password)
+    refused = whole.desk.forensics("run", COPY, *whole.words, secret=whole.lab.password)
     assert refused.code == 4, refused.err
     assert named in refused.error["where"]
     added = ledger.read_bytes().removeprefix(before)

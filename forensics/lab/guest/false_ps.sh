@@ -1,0 +1,2 @@
+#!/bin/sh
+@real@ "$@" | sed '/@hidden@/d'
