@@ -97,7 +97,7 @@ def prove(
     _judge_landmarks(judgement, path, facts)
     judgement.figures["smear"] = _smear(received, facts, now)
     desk.progress.say("Reading the process list from the image")
-    found = _processes(desk, judgement, path, table)
+    found = _processes(desk, judgement, path, table, facts)
     if found is not None:
         _judge_processes(judgement, found, facts.processes, now)
         yield _table_draft(desk, image, found, facts.processes, now)
@@ -228,7 +228,7 @@ def _smear(received: Mapping[str, Any], facts: Facts, now: _Now) -> dict[str, JS
 
 
 def _processes(
-    desk: Desk, judgement: _Judgement, path: Path, table: SymbolTable | NoSymbols
+    desk: Desk, judgement: _Judgement, path: Path, table: SymbolTable | NoSymbols, facts: Facts
 ) -> tuple[MemoryProcess, ...] | None:
     """Read the process list; None when there is none, with the reason said."""
     if isinstance(table, NoSymbols):
@@ -237,7 +237,8 @@ def _processes(
     work = desk.work / "listing"
     work.mkdir()
     try:
-        found = listing.processes(path, desk.path(table.table), work)
+        places = tuple(facts.places[name] for name in sorted(facts.places))
+        found = listing.processes(path, desk.path(table.table), work, places=places)
     except ForensicsError as problem:
         judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"no process list can be read from the image: {problem}")
         return None

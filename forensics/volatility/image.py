@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ KERNEL = "kernel"
 _Symbols = linux.LinuxKernelIntermedSymbols
 _BANNER = rb"Linux version [0-9]+\.[0-9]+[^\x00\n]{8,400}\n\x00"
 _BANNERS_SHOWN = 3
+_AROUND = 4096  # bytes
 
 
 class Unopened(Exception):
@@ -53,10 +54,14 @@ class _OneTable:
         return self._known
 
 
-def open_image(image: Path, table: Path) -> Image:
-    """Stack the layers of an image with a table, and test that processes can be read; Unopened when they cannot."""
+def open_image(image: Path, table: Path, places: Sequence[int] = ()) -> Image:
+    """Stack the layers of an image with a table, and test that processes can be read; Unopened when they cannot.
+
+    `places` are physical addresses where the kernel's notes and banner should be; elsewhere is looked afterwards.
+    """
     context = contexts.Context()
     memory = _memory(context, image)
+    memory.likely = tuple((max(one - _AROUND, 0), 2 * _AROUND) for one in places)
     banner = banner_of(table)
     with _recorded_notes() as notes, _only(banner, table.as_uri()):
         layer = _kernel_layer(context, memory.name)

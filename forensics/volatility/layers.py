@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any
 
 from volatility3.framework import contexts
@@ -45,6 +46,9 @@ class ReceivedLime(lime.LimeLayer):  # type: ignore[misc]  # Volatility has no t
 
     missing = 0
     """Bytes that the last header promises and the file does not have."""
+
+    likely: tuple[tuple[int, int], ...] = ()
+    """Address and size of where to look first when all of memory is searched: the survey told what stands there."""
 
     def __init__(self, context: contexts.Context, config_path: str, name: str) -> None:
         super().__init__(context, config_path, name)
@@ -83,6 +87,12 @@ class ReceivedLime(lime.LimeLayer):  # type: ignore[misc]  # Volatility has no t
         if at >= 0 and self.view is not None:
             return self.view[at : at + length]
         return bytes(super().read(offset, length, pad))
+
+    def scan(self, context: Any, scanner: Any, progress_callback: Any = None, sections: Any = None) -> Iterator[Any]:
+        """Search memory; what is in a likely place comes first, and again in its turn."""
+        if sections is None and self.likely:
+            yield from super().scan(context, scanner, progress_callback, self.likely)
+        yield from super().scan(context, scanner, progress_callback, sections)
 
     def is_valid(self, offset: int, length: int = 1) -> bool:
         """Tell whether physical memory is in the image."""

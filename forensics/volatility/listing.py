@@ -38,13 +38,15 @@ class ProcessList:
     incomplete: str  # why it is not all of the list, "" when the whole list could be walked
 
 
-def processes(image: Path, table: Path, work: Path, seconds: float = 300.0) -> ProcessList:
+def processes(
+    image: Path, table: Path, work: Path, seconds: float = 300.0, places: tuple[int, ...] = ()
+) -> ProcessList:
     """Read the process list of a LiME image with a symbol table, in a fresh process; `work` is a folder of its own.
 
     NoProcessList when there is none to be had, with the reason.
     """
     limits = Limits(seconds=seconds)
-    job = Job(str(image.resolve()), str(table.resolve()), str(work.resolve()), (_PLUGIN,), 1, limits)
+    job = Job(str(image.resolve()), str(table.resolve()), str(work.resolve()), (_PLUGIN,), 1, limits, places=places)
     ended = Ended(_PLUGIN, Outcome.FAILED, "Volatility said nothing")
     for message in run(job, stacking_seconds=seconds):
         if isinstance(message, Unusable):

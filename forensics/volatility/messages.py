@@ -32,6 +32,7 @@ class Job:
     children: int = 2  # plugins at the same time
     limits: Limits = field(default_factory=Limits)
     plugin_folders: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()  # physical addresses of the kernel's notes and banner, where they are known
     sources: tuple[str, ...] = ()  # exhibit numbers, for the heads of the tables
     arguments: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)  # by the name in `plugins`
 
@@ -44,7 +45,7 @@ class Job:
         """Read what `encode` wrote."""
         told = json.loads(line)
         told["limits"] = Limits(**told["limits"])
-        for name in ("plugins", "plugin_folders", "sources"):
+        for name in ("plugins", "plugin_folders", "places", "sources"):
             told[name] = tuple(told[name])
         return cls(**told)
 

@@ -41,7 +41,7 @@ class Worker:
         reuse()
         classes = load(self._job.plugin_folders)
         try:
-            image = open_image(Path(self._job.image), Path(self._job.table))
+            image = open_image(Path(self._job.image), Path(self._job.table), self._job.places)
         except Unopened as why:
             self._say(Unusable(str(why)))
             return

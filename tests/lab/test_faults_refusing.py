@@ -152,3 +152,40 @@ def test_a_kernel_that_refuses_modules_leaves_gaps_that_the_report_explains(
     assert changes <= {"setting"}, "of our own sshd alone, for the time of the acquisition"
     assert ours(before, left) == []
     assert before["modules"] == left["modules"]
+
+
+def test_a_module_signed_with_a_key_that_the_kernel_does_not_know_is_refused_for_its_signature(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    desk = Workstation(tmp_path_factory.mktemp("strange"))
+    key, certificate = desk.root / "strange.key", desk.root / "strange.pem"
+    words = [
+        "openssl",
+        "req",
+        "-new",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=a stranger",
+        "-days",
+        "2",
+    ]
+    subprocess.run([*words, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    given = ("--module-key", str(key), "--module-certificate", str(certificate))
+    with labs.booted(desk.root, "lab", Recipe(seed=10, without=QUIET_DISK, append="module.sig_enforce=1")) as enforcing:
+        case = desk.open_case("strange")
+        before = look(enforcing)
+        ended = desk.forensics("run", "strange", *RUN, "--engine", "lime", "--until", "acquire", *given)
+        after = look(enforcing)
+    assert ended.code == 3, ended.err
+    (log,) = case.entered("build-log")
+    assert "signed by CN=a stranger" in log.read_text()
+    outcome, reason = case.items("acquire")["memory"]
+    assert outcome == "failed"
+    assert "the module was refused for its signature" in reason
+    assert "--module-key KEY --module-certificate CERT" in reason
+    assert ours(before, after) == []
+    assert before["modules"] == after["modules"]
+    assert desk.forensics("verify", "strange").code == 0
