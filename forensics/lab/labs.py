@@ -186,7 +186,7 @@ def _answers(lab: Lab, seconds: float) -> bool:
 def _settle(lab: Lab, drawn: plan.Plan) -> None:
     """Wait until the machine has started all it was to start, and write the truth as it shows it."""
     ask(lab, "systemctl is-system-running --wait || true", seconds=BOOT_SECONDS)
-    view = truth.read(ask(lab, "perl -", stdin=truth.LOOK))
+    view = truth.read(ask(lab, "perl -", stdin=truth.LOOK, seconds=BOOT_SECONDS))
     if lab.recipe.incident:
         tell = truth.tell(drawn, lab.recipe.planted, view, lab.lacking)
     else:
