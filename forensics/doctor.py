@@ -72,6 +72,11 @@ def _machine(root: Path) -> Iterator[Check]:
     kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
     found = "/dev/kvm is there, not tried: lab up --accel kvm" if kvm else "no /dev/kvm: emulated, slower and enough"
     yield Check("KVM", works=None, found=found, purpose="run the practice target faster")
+    judge = tools.find("verapdf")
+    found = str(judge) if judge else "not installed: nobody here judges whether a report is PDF/A-3a"
+    yield Check(
+        "veraPDF", bool(judge) or None, found, "judge the PDF by another hand", "verapdf.org; it is not in Debian"
+    )
     agent = os.environ.get("SSH_AUTH_SOCK", "")
     yield Check(
         "SSH agent", bool(agent) or None, agent or "none runs: keys are read from files", "sign in with its keys"

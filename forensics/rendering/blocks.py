@@ -70,6 +70,12 @@ class Grid:
     sheet: Sheet | None = None
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """How each column's cells are set, as style.css names it; "" for plain text."""
+        sides = {"left": "", "right": "right"}
+        return tuple(" ".join(filter(None, (sides[one.align], "mono" * one.mono))) for one in self.columns)
+
+    @property
     def total(self) -> int:
         """How many rows there are."""
         return len(self.rows)

@@ -231,7 +231,15 @@ def _steps(record: CaseRecord) -> list[tuple[str, ...]]:
         elif event["action"] == "stage ended":
             outcome = text(event, "outcome")
             start = moment(began.get(key, ""))
-            rows.append((STAGES.get(stage, stage), target, start, moment(text(event, "time")), outcome))
+            rows.append(
+                (
+                    STAGES.get(stage, stage),
+                    target,
+                    start,
+                    moment(text(event, "time")),
+                    outcome,
+                )
+            )
     return rows
 
 

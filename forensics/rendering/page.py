@@ -67,6 +67,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["kind"] = kind
+    environment.globals["zip"] = zip
     environment.globals["picture"] = picture
     environment.globals["technique"] = attack.named
     return environment

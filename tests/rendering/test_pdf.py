@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
+import warnings
 from pathlib import Path
 
 import pikepdf
@@ -12,11 +14,19 @@ import pypdf
 import pytest
 
 from forensics.errors import StageFailed
+from forensics.rendering import pdf
 from forensics.rendering.blocks import GridColumn, Section, Words, grid
 from forensics.rendering.document import html
 from forensics.rendering.page import Head, page
 from forensics.rendering.pdf import Attached, Printed, PrintLimits, print_pdf
 from tests.rendering import synthetic
+
+RENDERING = Path(pdf.__file__).parent
+
+
+class NotJudged(UserWarning):
+    """A program that would have judged is not here; the tests' summary says so."""
+
 
 STAMP = "2026-11-23T20:15:00.000000Z"
 
@@ -42,6 +52,9 @@ def small(folder: Path, *words: str, limits: PrintLimits | None = None) -> Print
 
 def words_of(path: Path) -> str:
     return subprocess.run(["pdftotext", path, "-"], capture_output=True, check=True, text=True).stdout
+
+
+pytestmark = pytest.mark.filterwarnings("default:veraPDF")
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +134,22 @@ def test_every_font_is_embedded(report: Path) -> None:
     listed = subprocess.run(["pdffonts", report], capture_output=True, check=True, text=True).stdout.splitlines()[2:]
     assert listed
     assert all(line.split()[-5] == "yes" for line in listed)
+
+
+def test_neither_pages_nor_templates_claim_conformance(report: Path) -> None:
+    own = [path.read_text(encoding="utf-8") for path in (RENDERING / "templates").iterdir()]
+    code = [path.read_text(encoding="utf-8") for path in RENDERING.glob("*.py")]
+    for told in (words_of(report), *own, *code):
+        assert not re.search(r"\b(compliant|certified)\b", told, re.IGNORECASE)
+
+
+def test_verapdf_finds_it_in_order_where_it_is_installed(report: Path) -> None:
+    judge = shutil.which("verapdf")
+    if judge is None:
+        warnings.warn("veraPDF is not installed: nobody judged whether this is PDF/A-3a", NotJudged, stacklevel=1)
+        return
+    done = subprocess.run([judge, "--flavour", "3a", "--format", "text", report], capture_output=True, check=False)
+    assert done.stdout.startswith(b"PASS"), done.stdout
 
 
 def test_nothing_in_the_pdf_leads_outside(report: Path) -> None:
