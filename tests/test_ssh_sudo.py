@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from forensics.errors import ForensicsError, SudoRefused
+from forensics.guarding.shield import shielded
 from forensics.host import Limits
 from forensics.ssh import Secret, Secrets, SshHost, Timing, connect
 from tests.recorder import MemoryRecorder
@@ -205,3 +206,18 @@ def test_no_traceback_shows_a_secret(sshd: Sshd, account: Account) -> None:
         assert "host.run" in printed
         assert CANARY not in printed
         host.close()
+
+
+def test_both_processes_of_our_sshd_are_shielded_above_sudo(
+    reach: Reach, account: Account, recorder: MemoryRecorder
+) -> None:
+    """One of them is root's ("[priv]"), one the account's; sudo and the shell between them and us are left alone."""
+    account.rule("Defaults:USER use_pty", "USER ALL=(ALL:ALL) ALL")
+    host = reach(Secrets(sudo=Secret(CANARY)))
+    with shielded(host, never={"oom_score_adj": 300, "oom_adj": 9}) as shield:
+        assert shield.problem == ""
+        pids = [one["pid"] for one in shield.protected if isinstance(one, dict)]
+        titles = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
+        assert [account.name in title for title in titles] == [True, True]
+        assert [Path(f"/proc/{pid}/oom_score_adj").read_text() for pid in pids] == ["300\n", "300\n"]
+    assert [proven for _, proven in recorder.restorations()] == [True, True]
