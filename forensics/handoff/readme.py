@@ -45,7 +45,7 @@ Both exit with 0 when all is as recorded, and else name what is not. By hand:
 
 4. The exhibits have the digests that the ledger has. The lines that it prints end with OK{left_short}.
 
-    sed -n 's/.*"action":"exhibit entered".*"products":\\[{{"exhibit":"[^"]*","digest":"sha256:\\([0-9a-f]*\\)".*"path":"\\([^"]*\\)".*/\\1  data\\/{number}\\/\\2/p' data/{number}/custody.jsonl | sha256sum --check{ignore}
+    sed -n 's/.*"action":"exhibit entered".*"products":\\[{{"exhibit":"[^"]*","digest":"sha256:\\([0-9a-f]*\\)".*"path":"\\(exhibits\\/[^"]*\\)".*/\\1  data\\/{number}\\/\\2/p' data/{number}/custody.jsonl | sha256sum --check{ignore}
 """
 _SIGNATURES = """
 {step}. Signatures. Compare the keys in data/allowed_signers with those that the people give you themselves
