@@ -112,8 +112,6 @@ def verify(record: CaseRecord) -> Section:
 
 
 def statement(record: CaseRecord) -> Section:
-    """Give the text that a person may complete and sign; nothing of it is stated by the program."""
+    """Give the text that a person may complete and sign, on a page of its own; the program states nothing of it."""
     del record
-    return Section(
-        "statement", "Draft of a statement on the exhibits", tuple(Words(one, "draft") for one in STATEMENT), flows=True
-    )
+    return Section("statement", "Draft of a statement on the exhibits", tuple(Words(one, "draft") for one in STATEMENT))

@@ -67,11 +67,11 @@ def _processes(target: TargetRecord) -> list[Block]:
         )
     kernel_threads = len(ordered) - len(lines)
     columns = (
-        GridColumn("Process", 26, mono=True),
-        GridColumn("PID", 8, align="right"),
-        GridColumn("UID", 6, align="right"),
+        GridColumn("Process", 24, mono=True),
+        GridColumn("PID", 9, align="right"),
+        GridColumn("UID", 9, align="right"),
         GridColumn("Started (UTC)", 19),
-        GridColumn("Arguments", 41, mono=True),
+        GridColumn("Arguments", 39, mono=True),
     )
     note = f"{len(ordered)} processes in memory; {kernel_threads} kernel threads are left out here. Marked rows have a finding."
     return [
