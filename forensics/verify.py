@@ -1177,10 +1177,10 @@ def _pdf_open(content: bytes) -> Pdf:
 def _pdf_places(about: dict[str, Any], data: bytes) -> list[tuple[int, tuple[int, int, int]]]:
     widths = about["W"]
     spans = about.get("Index") or [0, about["Size"]]
-    numbers = [n for first, count in zip(spans[::2], spans[1::2], strict=True) for n in range(first, first + count)]
+    numbers = itertools.chain.from_iterable(range(a, a + n) for a, n in zip(spans[::2], spans[1::2], strict=True))
     places = []
     at = 0
-    for number in numbers[: len(data) // max(1, sum(widths))]:
+    for number in itertools.islice(numbers, len(data) // max(1, sum(widths))):
         fields = []
         for width in widths:
             fields.append(int.from_bytes(data[at : at + width], "big") if width else 1)
@@ -1211,7 +1211,16 @@ def _verify_pdf(path: Path, given: Given, result: Result) -> Result:
         files = _pdf_attachments(pdf)
         _check_report(path, pdf, files, given, result)
         _check_signature(path, pdf, content, files, result)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, zlib.error, RecursionError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        zlib.error,
+        RecursionError,
+    ) as error:
         result.add(UNREADABLE, path.name, "it cannot be read as a report of this program", found=error)
         for whole in _PDF_RANGE.finditer(content):  # a signature may still tell that its bytes were changed
             _check_digest(path, content, (int(whole[1]), int(whole[2]), int(whole[2]) + int(whole[3])), result)

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,6 +185,25 @@ def test_without_pdfsig_it_is_said_that_the_signer_was_not_checked(
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"%PDF-1.7\nstartxref\n0\n%%EOF\n", b"not a PDF"])
 def test_what_is_no_report_cannot_be_checked(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pdf").write_bytes(content)
+    assert "cannot be read as a report" in said(tmp_path / "a.pdf", verify.UNREADABLE)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(min_value=0, max_value=1), put=st.binary(min_size=1, max_size=12))
+def test_a_report_that_was_made_to_confuse_is_answered_all_the_same(
+    reported: Reported, tmp_path: Path, at: float, put: bytes
+) -> None:
+    content = reported.unsigned.read_bytes()
+    where = len(content) - int(at * 4000) if at < 0.5 else int(at * len(content))  # the cross-references are at the end
+    (tmp_path / "a.pdf").write_bytes(content[:where] + put + content[where + len(put) :])
+    assert verify.verify(tmp_path / "a.pdf").code in {verify.OK, verify.DAMAGED, verify.UNREADABLE}
+
+
+def test_cross_references_without_end_take_no_memory(tmp_path: Path) -> None:
+    table = zlib.compress(b"\1\0\0\0\0\0")
+    about = f"<</Type /XRef /W [1 4 1] /Index [0 99999999999] /Size 9 /Filter /FlateDecode /Length {len(table)}>>"
+    body = b"%PDF-1.7\n1 0 obj\n" + about.encode() + b"\nstream\n" + table + b"\nendstream\nendobj\n"
+    (tmp_path / "a.pdf").write_bytes(body + b"startxref\n9\n%%EOF\n")
     assert "cannot be read as a report" in said(tmp_path / "a.pdf", verify.UNREADABLE)
 
 
