@@ -56,7 +56,8 @@ def _program(needed: tools.Needed) -> Check:
     path = tools.find(needed.program)
     if path is None:
         remedy = f"apt-get install {needed.package}"
-        return Check(needed.program, works=False, found="not installed", purpose=needed.purpose, remedy=remedy)
+        works = None if needed.optional else False
+        return Check(needed.program, works=works, found="not installed", purpose=needed.purpose, remedy=remedy)
     number = re.search(r"\d+(\.\d+)+", tools.tool(needed.program).version)
     found = f"{number[0]}, {path}" if number else str(path)
     return Check(needed.program, works=True, found=found, purpose=needed.purpose)

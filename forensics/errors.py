@@ -3,6 +3,7 @@
 ForensicsError                  what happened, where, why, and what to do; recorded in the ledger
 ├── UsageError                  the words of the command are off                        exit 2
 ├── CaseError                   the case cannot be opened, or not like this             exit 1
+│   └── NothingToCheck          there is no such case, bag or report                    exit 6
 ├── ToolMissing                 an external program is absent; names its package        exit 1
 ├── TargetError                 the target did not do what was asked                    exit 1
 │   ├── Unreachable             no connection, or it was lost
@@ -51,6 +52,12 @@ class UsageError(ForensicsError):
 
 class CaseError(ForensicsError):
     """The case cannot be opened, or not like this."""
+
+
+class NothingToCheck(CaseError):
+    """There is no such case, bag or report, so that nothing can be said of it."""
+
+    exit_code = 6
 
 
 class ToolMissing(ForensicsError):

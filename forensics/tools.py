@@ -28,6 +28,7 @@ class Needed:
     package: str  # of Debian
     purpose: str
     ask: tuple[str, ...] = ("--version",)  # arguments that make it tell its version; () when it tells none
+    optional: bool = False  # a case can be worked without it
 
 
 NEEDED: Mapping[str, Needed] = {
@@ -35,7 +36,7 @@ NEEDED: Mapping[str, Needed] = {
     for needed in (
         Needed("ssh-keygen", "openssh-client", "sign the ledger and check signatures", ()),
         Needed("ssh-add", "openssh-client", "find a signing key in the agent", ()),
-        Needed("age", "age", "encrypt memory at rest, where a case asks for it"),
+        Needed("age", "age", "encrypt memory at rest, where a case asks for it", optional=True),
         Needed("openssl", "openssl", "ask for time stamps and check time stamps", ("version",)),
         Needed("gcc", "gcc", "build the LiME module"),
         Needed("make", "make", "build the LiME module"),
@@ -46,10 +47,10 @@ NEEDED: Mapping[str, Needed] = {
         Needed("dpkg-deb", "dpkg", "unpack kernel headers"),
         Needed("apt-get", "apt", "fetch kernel headers"),
         Needed("bwrap", "bubblewrap", "build the LiME module in a closed room"),
-        Needed("qemu-system-x86_64", "qemu-system-x86", "run the practice target"),
-        Needed("mmdebstrap", "mmdebstrap", "compile for other releases; make the practice target"),
-        Needed("mke2fs", "e2fsprogs", "make the practice target's disk", ("-V",)),
-        Needed("pdfsig", "poppler-utils", "check a signed report by another hand", ("-v",)),
+        Needed("qemu-system-x86_64", "qemu-system-x86", "run the practice target", optional=True),
+        Needed("mmdebstrap", "mmdebstrap", "compile for other releases; make the practice target", optional=True),
+        Needed("mke2fs", "e2fsprogs", "make the practice target's disk", ("-V",), optional=True),
+        Needed("pdfsig", "poppler-utils", "check a signed report by another hand", ("-v",), optional=True),
     )
 }
 """Every program that is called, by name."""

@@ -89,6 +89,7 @@ class Sshd:
             "MaxStartups 100:30:200",
             "PidFile none",
             "PrintMotd no",
+            f"SetEnv HOME={self.folder}",  # what the tester's own shell does at its start is no part of a test
         ]
         (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation asks for it

@@ -103,6 +103,7 @@ def test_errors_are_json_where_json_is_asked_for(opened: Path) -> None:
     problem = json.loads(done.stderr)
     assert problem["what"] == "there is no such case"
     assert problem["exit"] == 1
+    assert run(opened, "verify", "2026-0043").returncode == 6, "nothing to check is no failed check"
 
 
 def test_words_that_are_off_exit_with_2(tmp_path: Path) -> None:

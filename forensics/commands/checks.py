@@ -12,7 +12,7 @@ import typer
 from forensics import doctor as workstation
 from forensics import terminal, verify
 from forensics.commands.options import HERE, AsJson, Root
-from forensics.errors import CaseError, UsageError
+from forensics.errors import NothingToCheck, UsageError
 from forensics.isf.convert import make
 from forensics.isf.dwarf import make_of_dwarf
 from forensics.model import JSON
@@ -152,7 +152,7 @@ def verify_case(
     inside = root / "cases" / case
     folder = inside if inside.is_dir() else Path(case)
     if not folder.exists():
-        raise CaseError(
+        raise NothingToCheck(
             "there is no such case, bag or report", where=str(inside), remedy="forensics list, or give its path"
         )
     options = {"--head": head, "--signers": signers, "--tsa-roots": tsa_roots, "--since": since}
