@@ -65,8 +65,7 @@ def facts_of_image(case: CaseFolder) -> dict[str, Any]:
     (entry,) = [
         one for one in case.events if one["action"] == "exhibit entered" and one["details"]["kind"] == "memory-image"
     ]
-    found: dict[str, Any] = entry["details"]
-    return found
+    return {"facts": entry["details"]["facts"], **entry["products"][0]}
 
 
 @pytest.mark.usefixtures("lab")
