@@ -1211,16 +1211,7 @@ def _verify_pdf(path: Path, given: Given, result: Result) -> Result:
         files = _pdf_attachments(pdf)
         _check_report(path, pdf, files, given, result)
         _check_signature(path, pdf, content, files, result)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        zlib.error,
-        RecursionError,
-    ) as error:
+    except _CONFUSED as error:
         result.add(UNREADABLE, path.name, "it cannot be read as a report of this program", found=error)
         for whole in _PDF_RANGE.finditer(content):  # a signature may still tell that its bytes were changed
             _check_digest(path, content, (int(whole[1]), int(whole[2]), int(whole[2]) + int(whole[3])), result)
@@ -1272,6 +1263,7 @@ def _check_manifest(content: bytes, ledger: Ledger, result: Result) -> None:
 _PDF_DIGEST = re.compile(rb"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x04\x31\x22\x04\x20(.{32})", re.DOTALL)
 
 
+_CONFUSED = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, zlib.error)
 _PDF_RANGE = re.compile(rb"/ByteRange\s*\[\s*0\s+(\d+)\s+(\d+)\s+(\d+)\s*\]")
 
 
