@@ -83,6 +83,7 @@ class _Run:
             why = reason(error)
         return {
             "why": why or _lost_words(self.lost),
+            "passed_over": bool(self.lost and not why),
             "warnings": [*self.torn[:_WARNINGS_KEPT], *self.warnings.kept],
             "torn_rows": len(self.torn),
             "files": self.written.told if self.written else [],
@@ -170,8 +171,9 @@ def ended(child: Child, status: int, cut: str) -> Ended:
     facts |= {name: told[name] for name in ("peak_memory", "torn_rows", "warnings") if told.get(name)}
     files = tuple((str(one["file"]), str(one["named"])) for one in told.get("files", ()))
     if why:
-        some = rows > 0 or bool(files)
-        return Ended(child.item, Outcome.PARTIAL if some else Outcome.FAILED, why, rows > 0, facts, files)
+        to_its_end = bool(told.get("passed_over")) and rows >= 0
+        some = rows > 0 or bool(files) or to_its_end
+        return Ended(child.item, Outcome.PARTIAL if some else Outcome.FAILED, why, rows > 0 or to_its_end, facts, files)
     if not rows and not files:
         return Ended(child.item, Outcome.EMPTY, "the plugin ended well and had no rows", kept=True, facts=facts)
     return Ended(child.item, Outcome.DONE, "", kept=True, facts=facts, files=files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from volatility3.framework import contexts, exceptions
@@ -21,6 +21,7 @@ def mend_types(table: Any) -> None:
 
 def prepare(context: contexts.Context, item: str, lost: list[str]) -> None:
     """Set the scene for one plugin, in its own process; `lost` takes the entries that it has to pass over."""
+    _pass_over_torn_mappings(lost)
     if item == "linux.malware.hidden_modules.Hidden_modules":
         _answer_producer_check(context.symbol_space)
     if item == "linux.mountinfo.MountInfo":
@@ -64,3 +65,20 @@ def _pass_over_torn_mounts(lost: list[str]) -> None:
             return None
 
     mountinfo.MountInfo.get_mountinfo = classmethod(get_mountinfo)
+
+
+def _pass_over_torn_mappings(lost: list[str]) -> None:
+    """Let a plugin go on after a process whose tree of mappings does not hold together, and name it.
+
+    The tree of a process that begins or ends while the image is taken has pointers into pages that are not there;
+    malfind ends at the first such process (2.28.2, mm_struct.get_vma_iter), and every process after it is missing.
+    """
+    walk: Callable[..., Iterator[Any]] = extensions.mm_struct.get_vma_iter
+
+    def get_vma_iter(self: Any) -> Iterator[Any]:
+        try:
+            yield from walk(self)
+        except exceptions.InvalidAddressException as error:
+            lost.append(f"mappings at {self.vol.offset:#x} ({error})")
+
+    extensions.mm_struct.get_vma_iter = get_vma_iter
