@@ -214,10 +214,12 @@ def test_when_the_worker_dies_what_is_left_runs_in_another(running: Running, plu
     plugin("Kills", "os.kill(os.getppid(), 9)\ntime.sleep(60)\nyield")
     plugin("Words", "yield 0, (1, 'fine')")
     said = running("kills.Kills", "words.Words", PSLIST)
-    outcomes = {one.item: one.outcome for one in said if isinstance(one, Ended)}
-    assert set(outcomes) == {"kills.Kills", "words.Words", PSLIST}
-    assert outcomes["kills.Kills"] is Outcome.FAILED
-    assert outcomes[PSLIST] is Outcome.DONE
+    ended = {one.item: one for one in said if isinstance(one, Ended)}
+    assert set(ended) == {"kills.Kills", "words.Words", PSLIST}
+    died = {name for name, one in ended.items() if "died while this plugin ran" in one.reason}
+    assert "kills.Kills" in died
+    assert len(died) <= 2, "no more were running: two at once"
+    assert {one.outcome for name, one in ended.items() if name not in died} == {Outcome.DONE}
 
 
 def test_a_worker_that_always_dies_does_not_go_on_forever(running: Running, plugin: Plugin) -> None:
