@@ -31,7 +31,7 @@ def plant(image: Path, table: Path, mounts: list[Mount]) -> None:
     table.write_text(json.dumps(told))
     memory = bytearray(image.read_bytes())
     for task in (INIT_TASK, *(TASKS + 0x1000 * index for index in range(3))):
-        _put(memory, task + 80, "QQ", BASE + FS, BASE + NSPROXY)
+        _put(memory, task + 88, "QQ", BASE + FS, BASE + NSPROXY)
     _put(memory, NSPROXY, "Q", BASE + NAMESPACE)
     _put(memory, FS, "QQ", BASE + FIRST + 24, BASE + FIRST + 0x500)
     places = [FIRST + 0x1000 * index for index in range(len(mounts))]
@@ -79,10 +79,10 @@ def _types(task: dict[str, object]) -> dict[str, object]:
 
     text, number, word = to(base("char")), base("unsigned int"), base("long unsigned int")
     fields = dict(task["fields"])  # type: ignore[call-overload]
-    fields["fs"] = {"offset": 80, "type": to(of("fs_struct"))}
-    fields["nsproxy"] = {"offset": 88, "type": to(of("nsproxy"))}
+    fields["fs"] = {"offset": 88, "type": to(of("fs_struct"))}
+    fields["nsproxy"] = {"offset": 96, "type": to(of("nsproxy"))}
     return {
-        "task_struct": {"kind": "struct", "size": 96, "fields": fields},
+        "task_struct": {"kind": "struct", "size": 104, "fields": fields},
         "nsproxy": struct_of(8, mnt_ns=(0, to(of("mnt_namespace")))),
         "ns_common": struct_of(4, inum=(0, number)),
         "mnt_namespace": struct_of(24, list=(0, of("list_head")), ns=(16, of("ns_common"))),
