@@ -207,16 +207,20 @@ def test_the_keys_are_renewed_in_the_middle_and_at_the_end(
     host.close()
 
 
-def test_the_end_of_our_data_that_comes_after_the_close_of_its_channel_breaks_nothing(host: SshHost) -> None:
+def test_the_end_of_our_data_that_comes_after_the_close_of_its_channel_breaks_nothing(
+    host: SshHost, tmp_path: Path
+) -> None:
     """Two threads speak for a channel; the one that has waited for new keys may come last."""
-    channel = host._linked().session()
-    channel.exec_command("true")
+    link = host._linked()
+    channel = link.session()
+    goes_on = tmp_path / "goes-on"
+    channel.exec_command(f"until [ -e {goes_on} ]; do sleep 0.1; done")
     with channel.lock:
         late = channel._send_eof()  # type: ignore[attr-defined]
+    goes_on.touch()
     while not channel.closed:
         time.sleep(0.01)
     channel.get_transport()._send_user_message(late)  # type: ignore[attr-defined]
-    link = host._linked()
     assert host.run("echo", "goes on").stdout == b"goes on\n"
     assert host._linked() is link
 
