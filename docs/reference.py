@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer.main
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from forensics.cli import app
@@ -26,9 +27,10 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 def _below(words: tuple[str, ...], command: object) -> Iterator[tuple[str, ...]]:
     yield words
-    inside: dict[str, object] = getattr(command, "commands", {})
-    for name, one in inside.items():
-        yield from _below((*words, name), one)
+    if isinstance(command, TyperGroup):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from _below((*words, name), command.get_command(context, name))
 
 
 def told(words: tuple[str, ...]) -> str:

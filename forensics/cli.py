@@ -5,32 +5,51 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from forensics import __version__, terminal
-from forensics.commands import (
-    blockio,
-    cases,
-    checks,
-    chronology,
-    deeds,
-    demonstration,
-    handover,
-    importing,
-    lynis,
-    profiles,
-    reporting,
-    run,
-    seals,
-)
+from forensics.commands.late import Late
 from forensics.errors import ForensicsError, StageFailed, UsageError
-from forensics.lab import cli as lab
 
 INTERRUPTED = 130
 
+
+class _Program(Late):
+    late: ClassVar = {
+        "doctor": "checks",
+        "plugins": "checks",
+        "verify": "checks",
+        "open": "cases",
+        "list": "cases",
+        "status": "cases",
+        "custody": "cases",
+        "close": "cases",
+        "reopen": "cases",
+        "note": "deeds",
+        "deviation": "deeds",
+        "access": "deeds",
+        "transfer": "deeds",
+        "dispose": "deeds",
+        "seal": "seals",
+        "countersign": "seals",
+        "handoff": "handover",
+        "receive": "handover",
+        "run": "run",
+        "report": "reporting",
+        "timeline": "chronology",
+        "import": "importing",
+        "symbols": "checks",
+        "blockio": "blockio",
+        "profiles": "profiles",
+        "lynis": "lynis",
+        "lab": "lab",
+    }
+
+
 app = typer.Typer(
+    cls=_Program,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -53,16 +72,6 @@ def _main(
     ] = False,
 ) -> None:
     """From a suspect Linux host to a report that anyone can check."""
-
-
-for group in (checks, cases, deeds, seals, handover, run, reporting, chronology, importing):
-    app.add_typer(group.app)
-app.add_typer(checks.symbols, name="symbols")
-app.add_typer(blockio.app, name="blockio")
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(lynis.app, name="lynis")
-lab.app.command("demo")(demonstration.command)
-app.add_typer(lab.app, name="lab")
 
 
 def main() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from forensics import history, locks, sealing
 from forensics.casefile import Case
-from forensics.course import STAGES, Summary, last_deed
+from forensics.course import STAGES, Summary
 from forensics.errors import CaseError, UsageError
 from forensics.model import Exhibit, LiveEvidence, MemoryImage, NotAcquired, Verdict
 from forensics.pipeline import Run
 from forensics.plan import Plan
 from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
+from forensics.reissue import last_deed
 from forensics.stage import Entered
 from forensics.stages.analyse import analyse, settings_of
 from forensics.stages.imports import ImportSettings, make_import

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forensics import course, locks
+from forensics import locks, reissue
 from forensics.casefile import Case
 from forensics.model import Exhibit
 from forensics.pipeline import Run
@@ -15,9 +15,9 @@ from forensics.stages.sign import SignSettings, sign
 
 def render(case: Case, credentials: Credentials, stamper: Stamper | None, progress: Progress) -> tuple[Exhibit, ...]:
     """Render the report as of the case's last deed, and sign a copy of it; gives both."""
-    label = course.reported(case)
+    label = reissue.reported(case)
     settings = SignSettings(credentials.digest, stamper.url if stamper else "", stamper.roots if stamper else None)
     with locks.worker(case, label):
         run = Run(case, LedgerRecorder(case, label), progress)
-        made = run.step(report, ReportSettings(course.last_deed(case)))
+        made = run.step(report, ReportSettings(reissue.last_deed(case)))
         return (*made.exhibits, *run.step(sign, made, credentials, settings).exhibits)

@@ -49,7 +49,7 @@ LAYERS: list[set[str]] = [
     },
     {"acquisition"},
     {"stages"},
-    {"pipeline", "course", "imported", "signed"},
+    {"pipeline", "course", "imported", "reissue", "signed"},
     {"terminal", "doctor", "lab"},
     {"verify", "handoff", "demo", "commands", "cli"},
 ]

@@ -14,7 +14,7 @@ import pytest
 
 from forensics import errors, verify
 from forensics.cli import INTERRUPTED
-from forensics.commands.run import GAPS
+from forensics.commands.options import GAPS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

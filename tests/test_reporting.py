@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics import course, verify
+from forensics import reissue, verify
 from forensics.errors import StageFailed
 from forensics.events import Action, State
 from forensics.progress import Silent
@@ -40,12 +40,12 @@ def test_a_print_that_breaks_is_on_record_and_the_report_before_is_untouched(
 ) -> None:
     case = casework.new_case(tmp_path)
     casework.enter_one(case)
-    before = course.render(case, Silent())
+    before = reissue.render(case, Silent())
     casework.note(case)
     small = pdf.PrintLimits(memory=96 << 20)
     monkeypatch.setattr(pdf, "PrintLimits", lambda: small)
     with pytest.raises(StageFailed, match="PDF could not be made"):
-        course.render(case, Silent())
+        reissue.render(case, Silent())
     ends = [one for one in case.events() if one.action is Action.STAGE_ENDED]
     assert [one.outcome for one in ends] == [State.FINISHED, State.FAILED]
     assert [one for one in case.exhibits() if one.kind == "report"] == list(before)

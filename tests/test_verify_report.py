@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
-from forensics import course, signed, verify
+from forensics import reissue, signed, verify
 from forensics.casefile import Case
 from forensics.model import Exhibit
 from forensics.progress import Silent
@@ -112,7 +112,7 @@ def test_the_case_holds_both_and_is_clean(reported: Reported) -> None:
 
 def test_a_second_signature_is_not_made_when_one_stands(reported: Reported) -> None:
     before = len(reported.case.exhibits())
-    assert course.render(reported.case, Silent())[0].number == reported.exhibits[0].number
+    assert reissue.render(reported.case, Silent())[0].number == reported.exhibits[0].number
     assert len(reported.case.exhibits()) == before
 
 

@@ -17,16 +17,17 @@ from forensics.blockio.captions import MOST, SUFFIXES
 from forensics.blockio.captures import Capture
 from forensics.blockio.events import LETTERS
 from forensics.commands import pages
-from forensics.commands.options import AsJson
-from forensics.commands.run import GAPS
+from forensics.commands.options import GAPS, AsJson
 from forensics.errors import ForensicsError, StageFailed, UsageError
 from forensics.model import JSON
 from forensics.tables import Absent, Cell, Table
 
-app = typer.Typer(
+blockio = typer.Typer(
     no_args_is_help=True,
     help="Read traces of blktrace, blkparse -d and ftrace, wherever they were made.",
 )
+app = typer.Typer()
+app.add_typer(blockio, name="blockio")
 _DEVICE = re.compile(r"\d{1,4},\d{1,7}")
 _WHOLE = 4096
 """Lines that are written at once."""
@@ -53,7 +54,7 @@ Devices = Annotated[list[str] | None, typer.Option("--device", metavar="254,0", 
 Output = Annotated[Path, typer.Option(help="A new folder.")]
 
 
-@app.command()
+@blockio.command()
 def show(
     traces: Traces,
     *,
@@ -93,7 +94,7 @@ def show(
     raise typer.Exit(GAPS if short_of(trace) else 0)
 
 
-@app.command()
+@blockio.command()
 def report(
     traces: Traces,
     *,
@@ -119,7 +120,7 @@ def report(
     raise typer.Exit(GAPS if short_of(trace) else 0)
 
 
-@app.command()
+@blockio.command()
 def compare(
     traces: Traces,
     *,
@@ -153,7 +154,7 @@ def compare(
     raise typer.Exit(GAPS if any(short_of(one.trace) for one in compared) else 0)
 
 
-@app.command()
+@blockio.command()
 def movie(
     traces: Traces,
     *,

@@ -21,6 +21,7 @@ from forensics.volatility import Available, available
 
 app = typer.Typer()
 symbols = typer.Typer(no_args_is_help=True, help="Symbol tables for Volatility 3.")
+app.add_typer(symbols, name="symbols")
 
 WORKS = {True: "yes", False: "no", None: "with a reservation"}
 

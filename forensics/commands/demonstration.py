@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from forensics import casefile, course, demo, plan, terminal
-from forensics.commands.options import HERE, AsJson, Root
-from forensics.commands.run import publish, stop
+from forensics.commands.options import HERE, AsJson, Root, stop
+from forensics.commands.reporting import publish
 from forensics.course import Order
 from forensics.lab import labs
 from forensics.lab.recipe import Recipe
@@ -20,8 +20,10 @@ from forensics.ssh import Secrets
 from forensics.terminal import TerminalProgress
 
 NAME = "demo"
+app = typer.Typer()
 
 
+@app.command("demo")
 def command(
     *,
     seed: Annotated[int | None, typer.Option(help="Repeats names, ports, paths and markers.")] = None,

@@ -11,8 +11,7 @@ import typer
 
 from forensics import imported, terminal
 from forensics.casefile import Case
-from forensics.commands.options import HERE, AsJson, CaseNumber, Root
-from forensics.commands.run import GAPS, stop
+from forensics.commands.options import GAPS, HERE, AsJson, CaseNumber, Root, stop
 from forensics.errors import UsageError
 from forensics.model import JSON, NotAcquired
 from forensics.progress import Progress, Silent

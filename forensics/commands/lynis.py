@@ -14,19 +14,20 @@ from forensics.collectors.lynis.difference import Difference, compare
 from forensics.collectors.lynis.report import category
 from forensics.commands import audits
 from forensics.commands.audits import Found
-from forensics.commands.options import HERE, AsJson, Root
-from forensics.commands.run import GAPS
+from forensics.commands.options import GAPS, HERE, AsJson, Root
 from forensics.errors import UsageError
 from forensics.model import JSON
 from forensics.tables import Absent, Cell, Table
 
-app = typer.Typer(no_args_is_help=True, help="Read audits by Lynis: of cases, and report files made anywhere.")
+lynis = typer.Typer(no_args_is_help=True, help="Read audits by Lynis: of cases, and report files made anywhere.")
+app = typer.Typer()
+app.add_typer(lynis, name="lynis")
 
 _WHERE = "A report file of Lynis, its folder, or CASE, CASE:TARGET, CASE:EXHIBIT; of several runs the last."
 _SHOWN = ("test", "description", "before", "before_possible", "after", "after_possible")
 
 
-@app.command()
+@lynis.command()
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help=_WHERE)],
     after: Annotated[str, typer.Argument(metavar="B", help="The same, of the later one.")],
@@ -53,7 +54,7 @@ def diff(
     raise typer.Exit(GAPS if first.short or second.short else 0)
 
 
-@app.command()
+@lynis.command()
 def show(
     test: Annotated[str, typer.Argument(metavar="ID", help="A test, such as SSH-7408.")],
     source: Annotated[str, typer.Argument(metavar="[AUDIT]", help=_WHERE, show_default="none")] = "",

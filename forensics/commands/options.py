@@ -1,13 +1,15 @@
-"""Options that several commands share."""
+"""What several commands share: options, how they are stopped, an exit code."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 HERE = Path()
+GAPS = 3  # exit code: done, but for some items, as the error of that code says
 
 Root = Annotated[
     Path,
@@ -37,3 +39,8 @@ Roots = Annotated[
         "--tsa-roots", help="Certificates trusted for it, PEM; else this system's.", exists=True, dir_okay=False
     ),
 ]
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does."""
+    raise KeyboardInterrupt

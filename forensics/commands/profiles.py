@@ -18,20 +18,22 @@ from forensics.profiles.keeping import Checked, KeptModule, KeptTable
 from forensics.profiles.record import Kernel
 from forensics.volatility import tablefile
 
-app = typer.Typer(no_args_is_help=True, help="Kernel profiles: modules and symbol tables kept for the next case.")
+profiles = typer.Typer(no_args_is_help=True, help="Kernel profiles: modules and symbol tables kept for the next case.")
+app = typer.Typer()
+app.add_typer(profiles, name="profiles")
 
 _BANNER = re.compile(r"Linux version (\S+) [^\n]*?(#\d[^\n]*)")
 _BUILD_ID = re.compile(r"[0-9a-f]{16,128}")
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="A kernel release; all, when none is named.")]
 
 
-@app.command("list")
+@profiles.command("list")
 def list_(*, root: Root = HERE, as_json: AsJson = False) -> None:
     """List what is kept, for which kernel, and where it came from; each file is hashed."""
     _show(root / "profiles", keeping.verify(root / "profiles"), as_json=as_json)
 
 
-@app.command()
+@profiles.command()
 def verify(release: Release = "", *, root: Root = HERE, as_json: AsJson = False) -> None:
     """Hash what is kept again. Exits with 1 when something is not as it was recorded; it is never used then."""
     checks = keeping.verify(root / "profiles", release)
@@ -39,7 +41,7 @@ def verify(release: Release = "", *, root: Root = HERE, as_json: AsJson = False)
     raise typer.Exit(1 if any(one.problem for one in checks) else 0)
 
 
-@app.command()
+@profiles.command()
 def add(
     *,
     build_id: Annotated[str, typer.Option(help="The kernel's build id, in hex: file vmlinuz, or readelf -n vmlinux.")],
@@ -67,7 +69,7 @@ def add(
     _show(root / "profiles", keeping.verify(root / "profiles", kernel.release), as_json=as_json)
 
 
-@app.command()
+@profiles.command()
 def export(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write; it must not exist.")],
     releases: Annotated[
@@ -88,7 +90,7 @@ def export(
     terminal.line(f"There: forensics profiles import {output.name} --digest {digest}")
 
 
-@app.command("import")
+@profiles.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote.", exists=True, dir_okay=False)],
     *,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from forensics import course, sealing, terminal
+from forensics import reissue, sealing, terminal
 from forensics.casefile import Case
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root, Roots
-from forensics.commands.run import publish, secret
+from forensics.commands.secrets import secret
 from forensics.errors import UsageError
 from forensics.model import Exhibit
 from forensics.progress import Progress, Silent
@@ -47,7 +48,7 @@ def report(
     case = Case.load(root, number)
     progress = Silent() if as_json else TerminalProgress()
     if certificate is None and pkcs11 is None:
-        made = course.render(case, progress)
+        made = reissue.render(case, progress)
     else:
         if certificate is not None and pkcs11 is not None:
             raise UsageError("a report is signed with a file or with a token", remedy="say one of the two")
@@ -82,3 +83,18 @@ def _signed(
     url = authority[0] or next(iter(kept.authorities), "")
     stamper = signature.Stamper(url, authority[1] or kept.roots) if url else None
     return signed.render(case, credentials, stamper, progress)
+
+
+def publish(root: Path, case: Case, exhibits: tuple[Exhibit, ...]) -> list[Path]:
+    """Copy a report's files to reports/, under the case's number."""
+    copies = []
+    for exhibit in exhibits:
+        folder = root / "reports"
+        folder.mkdir(exist_ok=True)
+        signed = "-signed" if exhibit.facts.get("signed") else ""
+        copy = folder / f"{case.number}{signed}{exhibit.path.suffix}"
+        fresh = copy.with_name(f".{copy.name}.new")
+        shutil.copyfile(case.path(exhibit), fresh)
+        fresh.replace(copy)
+        copies.append(copy)
+    return copies

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
-from forensics import course, imported, plan, targets, terminal, yararules
+from forensics import course, imported, plan, reissue, targets, terminal, yararules
 from forensics.casefile import Case
 from forensics.commands import several
-from forensics.commands.options import HERE, AsJson, CaseNumber, Root
+from forensics.commands.options import GAPS, HERE, AsJson, CaseNumber, Root, stop
+from forensics.commands.reporting import publish
+from forensics.commands.secrets import secret
 from forensics.course import Order, Summary
 from forensics.errors import UsageError
 from forensics.guarding import pace
 from forensics.guarding.watch import MOST_LOAD, Bounds
 from forensics.kcore import packing
 from forensics.lab import labs
-from forensics.model import JSON, Exhibit, Target
+from forensics.model import JSON, Target
 from forensics.progress import Progress, Silent
-from forensics.ssh import Secret, Secrets
+from forensics.ssh import Secrets
 from forensics.stages.acquire import AcquireSettings
 from forensics.stages.interpret import interpret
 from forensics.stages.report import report as report_stage
@@ -33,7 +31,6 @@ from forensics.terminal import TerminalProgress
 from forensics.text import show
 
 app = typer.Typer()
-GAPS = 3
 
 
 @app.command()
@@ -226,7 +223,9 @@ def _run_each(context: typer.Context, root: Path, asked: list[several.Asked], pa
     options = [f"--until={until}", *_handed_on(context)]
     named = dict(zip(labels, asked, strict=True))
     ended = several.work(case, named, options=options, secrets=secrets, parallel=parallel, progress=progress)
-    copies = [] if given["until"] not in {"", report_stage.name} else publish(root, case, course.render(case, progress))
+    copies = (
+        [] if given["until"] not in {"", report_stage.name} else publish(root, case, reissue.render(case, progress))
+    )
     several.show(case, ended, copies, as_json=as_json)
     raise typer.Exit(several.exit_code(ended))
 
@@ -243,21 +242,6 @@ def _handed_on(context: typer.Context) -> list[str]:
     return words
 
 
-def publish(root: Path, case: Case, exhibits: tuple[Exhibit, ...]) -> list[Path]:
-    """Copy a report's files to reports/, under the case's number."""
-    copies = []
-    for exhibit in exhibits:
-        folder = root / "reports"
-        folder.mkdir(exist_ok=True)
-        signed = "-signed" if exhibit.facts.get("signed") else ""
-        copy = folder / f"{case.number}{signed}{exhibit.path.suffix}"
-        fresh = copy.with_name(f".{copy.name}.new")
-        shutil.copyfile(case.path(exhibit), fresh)
-        fresh.replace(copy)
-        copies.append(copy)
-    return copies
-
-
 def _target(root: Path, words: str, host_key: str, identity: list[Path] | None, *, gone: bool = False) -> Target:
     user, _, name = words.rpartition("@")
     if name == "lab" or name.startswith("lab:"):
@@ -271,24 +255,6 @@ def _compression(word: str) -> str:
     if word not in known:
         raise UsageError(f"nothing packs with {show(word, 40)}", remedy=f"--compress one of {', '.join(known)}")
     return word
-
-
-def secret(descriptor: int, ask: bool, prompt: str) -> Secret | None:  # noqa: FBT001 - two ways to one secret
-    """Read a secret from a file descriptor, or ask for it on the terminal; None when neither was wanted."""
-    if descriptor >= 0:
-        try:
-            with os.fdopen(descriptor, encoding="utf-8") as file:
-                return Secret(file.readline().rstrip("\n"))
-        except OSError as error:
-            raise UsageError(
-                f"no secret can be read from file descriptor {descriptor}", why=str(error.strerror)
-            ) from None
-    return Secret(getpass.getpass(prompt)) if ask else None
-
-
-def stop(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does."""
-    raise KeyboardInterrupt
 
 
 def _show(case: Case, summary: Summary, copies: list[Path], *, as_json: bool) -> None:

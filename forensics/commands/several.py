@@ -24,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from forensics import terminal
 from forensics.casefile import Case
+from forensics.commands.options import GAPS
 from forensics.errors import IntegrityError, Refused, UsageError
 from forensics.events import Action
 from forensics.model import JSON
@@ -32,8 +33,6 @@ from forensics.ssh import Secret
 
 _CLOCK = re.compile(r"^\s*\d+\.\d s  ")
 """What a run's own progress puts before each line."""
-
-GAPS = 3
 
 
 class Asked(BaseModel):

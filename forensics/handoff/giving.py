@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics import course, locks, sealing, verify
+from forensics import locks, reissue, sealing, verify
 from forensics.casefile import Case, things
 from forensics.errors import CaseError, ForensicsError, UsageError
 from forensics.events import Action, Deed, Event, State
@@ -107,7 +107,7 @@ def _begin(case: Case, order: Order) -> Event:
 
 
 def _write(case: Case, order: Order, begun: Event, reports: Path, progress: Progress) -> Bag:
-    report = course.rendered(case, progress)  # 2
+    report = reissue.rendered(case, progress)  # 2
     seal = sealing.make(case, progress)
     sealing.record(case, seal)
     wanted = sealing.wanted(case, ask=order.ask)

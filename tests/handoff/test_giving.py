@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics import course, locks, sealing
+from forensics import locks, reissue, sealing
 from forensics.casefile import Case
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import Action, State
@@ -65,7 +65,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory, tsa: Authority) -> Path:
     case = full_case(root, tsa)
     (root / "reports").mkdir()
     giving._begin(case, Order("Bob"))
-    course.rendered(case, Silent())
+    reissue.rendered(case, Silent())
     seal = sealing.make(case, Silent())
     sealing.record(case, seal)
     assert sealing.attest(case, seal.path, sealing.wanted(case), Silent()) == ()
