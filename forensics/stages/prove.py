@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from forensics.errors import ForensicsError
 from forensics.host import Gone, Host
@@ -31,11 +31,12 @@ from forensics.model import (
 )
 from forensics.stage import Desk, Entered, stage
 from forensics.survey import procfs
-from forensics.views import beside
+from forensics.views import beside, lost
 from forensics.volatility import listing
-from forensics.volatility.listing import MemoryProcess
+from forensics.volatility.listing import HeldProcess, MemoryProcess
 
 ITEM = "proof"
+Ways: TypeAlias = Callable[[], tuple[HeldProcess, ...]]
 _LIME_ZEROS = "the kernel had LiME's timeout as 0, so LiME did not fill them in"
 _WORST_LAST = (Verdict.COMPLETE, Verdict.UNKNOWN, Verdict.COMPLETE_WITH_GAPS, Verdict.PARTIAL)
 
@@ -99,7 +100,7 @@ def prove(
     desk.progress.say("Reading the process list from the image")
     found = _processes(desk, judgement, path, table, facts)
     if found is not None:
-        _judge_processes(judgement, found, facts.processes, now)
+        _judge_processes(judgement, found, facts, now, lambda: _ways(desk, path, table, facts))
         yield _table_draft(desk, image, found, facts.processes, now)
     yield _proof_draft(desk, image, judgement)
     told: dict[str, JSON] = {
@@ -237,8 +238,7 @@ def _processes(
     work = desk.work / "listing"
     work.mkdir()
     try:
-        places = tuple(facts.places[name] for name in sorted(facts.places))
-        found = listing.processes(path, desk.path(table.table), work, places=places)
+        found = listing.processes(path, desk.path(table.table), work, places=_places(facts))
     except ForensicsError as problem:
         judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"no process list can be read from the image: {problem}")
         return None
@@ -251,30 +251,40 @@ def _processes(
     return found.processes
 
 
+def _ways(desk: Desk, path: Path, table: SymbolTable | NoSymbols, facts: Facts) -> tuple[HeldProcess, ...]:
+    """Read what else of the kernel's holds processes, a minute at most: the target waits."""
+    if isinstance(table, NoSymbols):
+        return ()
+    desk.progress.say("Looking beside the process list for those that it does not have")
+    work = desk.work / "ways"
+    work.mkdir()
+    return listing.held(path, desk.path(table.table), work, seconds=60.0, places=_places(facts))
+
+
+def _places(facts: Facts) -> tuple[int, ...]:
+    return tuple(facts.places[name] for name in sorted(facts.places))
+
+
 def _judge_processes(
-    judgement: _Judgement, found: tuple[MemoryProcess, ...], before: tuple[LiveProcess, ...], now: _Now
+    judgement: _Judgement, found: tuple[MemoryProcess, ...], facts: Facts, now: _Now, ways: Ways
 ) -> None:
     """Every process that lived from before until after has to be in the image; the others may be."""
-    after = {(one.pid, one.started) for one in now.processes or ()}
-    steady = [one for one in before if not after or (one.pid, one.started) in after]
-    pids = {one.pid for one in found}
-    lost = [one for one in steady if one.pid not in pids]
-    live = {one.pid for one in (*before, *(now.processes or ()))}
-    judgement.figures["processes"] = {
-        "in_memory": len(found),
-        "live_before": len(before),
-        "live_after": len(now.processes or ()),
-        "lived_throughout": len(steady) if after else None,
-        "lost": [one.pid for one in lost],
-        "only_in_memory": [one.pid for one in found if one.pid not in live],
-    }
-    if lost and after:
-        named = ", ".join(f"{one.pid} ({one.comm})" for one in lost[:10])
-        judgement.at_best(
-            Verdict.COMPLETE_WITH_GAPS, f"{len(lost)} processes that lived throughout are not in the image: {named}"
+    before, after = facts.processes, now.processes or ()
+    lived = lost.compare(found, before, after)
+    if lived.unlisted and after:
+        try:
+            lived = lost.sought(lived, ways(), facts)
+        except ForensicsError as problem:
+            judgement.reasons.append(f"the kernel's other structures could not be read: {problem}")
+    judgement.figures["processes"] = lost.figures(lived, found, before, after)
+    judgement.reasons += lived.words()
+    if lived.lost and after:
+        named = f"{len(lived.lost)} processes that lived throughout are not in the image: {lost.shown(lived.lost)}"
+        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, named)
+    elif lived.lost:
+        judgement.reasons.append(
+            f"{len(lived.lost)} processes of before are not in the image; the target was not seen again"
         )
-    elif lost:
-        judgement.reasons.append(f"{len(lost)} processes of before are not in the image; the target was not seen again")
     if not before:
         judgement.reasons.append("the target gave no process list to compare with")
 

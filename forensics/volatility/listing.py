@@ -11,7 +11,7 @@ from forensics.model import Outcome
 from forensics.volatility.messages import Ended, Job, Limits, Unusable
 from forensics.volatility.session import run
 
-_PLUGIN = "linux.pslist.PsList"
+_PLUGIN, _WAYS = "linux.pslist.PsList", "linux.forensics.processes.ProcessViews"
 
 
 class NoProcessList(StageFailed):
@@ -38,6 +38,17 @@ class ProcessList:
     incomplete: str  # why it is not all of the list, "" when the whole list could be walked
 
 
+@dataclass(frozen=True, slots=True)
+class HeldProcess:
+    """One process, and by which of the kernel's structures an image holds it."""
+
+    pid: int
+    comm: str
+    started: str | None  # UTC, RFC 3339
+    ended: bool
+    ways: tuple[str, ...]  # of: list, tree, table, groups
+
+
 def processes(
     image: Path, table: Path, work: Path, seconds: float = 300.0, places: tuple[int, ...] = ()
 ) -> ProcessList:
@@ -45,9 +56,25 @@ def processes(
 
     NoProcessList when there is none to be had, with the reason.
     """
+    rows, ended = _rows(_PLUGIN, image, table, work, (seconds, places))
+    return ProcessList(tuple(map(_process, rows)), ended.reason)
+
+
+def held(
+    image: Path, table: Path, work: Path, seconds: float = 300.0, places: tuple[int, ...] = ()
+) -> tuple[HeldProcess, ...]:
+    """Read which processes are held by any of the kernel's structures, its list being one; as `processes` does."""
+    rows, _ = _rows(_WAYS, image, table, work, (seconds, places))
+    return tuple(map(_held, rows))
+
+
+def _rows(
+    plugin: str, image: Path, table: Path, work: Path, how: tuple[float, tuple[int, ...]]
+) -> tuple[tables.Table, Ended]:
+    seconds, places = how
     limits = Limits(seconds=seconds)
-    job = Job(str(image.resolve()), str(table.resolve()), str(work.resolve()), (_PLUGIN,), 1, limits, places=places)
-    ended = Ended(_PLUGIN, Outcome.FAILED, "Volatility said nothing")
+    job = Job(str(image.resolve()), str(table.resolve()), str(work.resolve()), (plugin,), 1, limits, places=places)
+    ended = Ended(plugin, Outcome.FAILED, "Volatility said nothing")
     for message in run(job, stacking_seconds=seconds):
         if isinstance(message, Unusable):
             raise _none(message.reason)
@@ -55,8 +82,7 @@ def processes(
             ended = message
     if not ended.kept or ended.outcome is Outcome.EMPTY:
         raise _none(ended.reason)
-    found = tuple(_process(row) for row in tables.read(work / f"{_PLUGIN}.jsonl"))
-    return ProcessList(found, ended.reason)
+    return tables.read(work / f"{plugin}.jsonl"), ended
 
 
 def _none(reason: str) -> NoProcessList:
@@ -72,4 +98,15 @@ def _process(row: tables.Row) -> MemoryProcess:
         comm=str(row["COMM"]),
         started=started if isinstance(started, str) else None,
         address=int(row["OFFSET (V)"]),  # type: ignore[arg-type]
+    )
+
+
+def _held(row: tables.Row) -> HeldProcess:
+    started = row["Started"]
+    return HeldProcess(
+        pid=int(row["PID"]),  # type: ignore[arg-type]
+        comm=str(row["Name"]),
+        started=started if isinstance(started, str) else None,
+        ended=row["Ended"] is True,
+        ways=tuple(name for name in ("list", "tree", "table", "groups") if row[f"In {name}"] is True),
     )

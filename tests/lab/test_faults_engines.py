@@ -17,7 +17,7 @@ from forensics.casefile import Case
 from forensics.engines import Materials, Paper, Prepared
 from forensics.engines.lime import Lime
 from forensics.host import MIB, Channel, Host, Piece
-from forensics.lab import labs
+from forensics.lab import labs, machine
 from forensics.lab.recipe import QUIET_DISK, Recipe
 from forensics.lab.state import Lab
 from forensics.model import JSON, Facts, Preflight, Verdict
@@ -68,6 +68,12 @@ def facts_of_image(case: CaseFolder) -> dict[str, Any]:
     return {"facts": entry["details"]["facts"], **entry["products"][0]}
 
 
+def sshd_anew(lab: Lab, change: str) -> None:
+    """Change how the guest's sshd is set, and wait until it answers: a reload returns before it listens again."""
+    labs.ask(lab, f"{change} && systemctl restart ssh", seconds=120)
+    assert machine.wait_until(lambda: labs.boot_id(lab) != "", 120)
+
+
 @pytest.mark.usefixtures("lab")
 def test_what_lime_hashed_is_what_arrived_and_our_sshd_was_shielded(desk: Workstation) -> None:
     case, attempt, ended = acquired(desk, "digest", "--engine", "lime", "--lime-digest")
@@ -90,13 +96,13 @@ def test_what_lime_hashed_is_what_arrived_and_our_sshd_was_shielded(desk: Workst
 
 def test_where_sshd_forbids_forwarding_lime_comes_through_a_session(desk: Workstation, lab: Lab) -> None:
     drop_in = "/etc/ssh/sshd_config.d/forwarding.conf"
-    labs.ask(lab, f"echo 'AllowTcpForwarding no' >{drop_in}; systemctl reload ssh")
+    sshd_anew(lab, f"echo 'AllowTcpForwarding no' >{drop_in}")
     try:
         before = look(lab)
         case, attempt, ended = acquired(desk, "no-forwarding", "--engine", "lime", "--lime-digest")
         after = look(lab)
     finally:
-        labs.ask(lab, f"rm {drop_in}; systemctl reload ssh")
+        sshd_anew(lab, f"rm {drop_in}")
     complete(case, ended)
     assert attempt["carried_by"] == "bash, in a session of its own"
     assert [one["status"] for one in attempt["carried_ends"]] == [0, 0]
