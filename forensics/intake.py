@@ -6,8 +6,8 @@
 4. The file gets its name in `exhibits/`, where nothing is ever replaced; both folders are fsynced.
 5. The event is appended; then `entering.json` goes.
 
-Memory of a case that was opened with recipients is encrypted between 1 and 2: the encrypted file is the exhibit, the
-digests of both are on record, and the plain file goes when the encrypted one has its name.
+Memory of a case that was opened with recipients is an encrypted file: either it came so from the stage, or it is
+encrypted between 1 and 2, and the plain file goes when the encrypted one has its name. Both digests are on record.
 
 Killed after 4, the file stands in `exhibits/` without an event: `settle` finds it by `entering.json`, hashes it again
 and enters it as recovered, with the deviation. Killed before 4, the file still is where the stage left it. A file in
@@ -103,24 +103,26 @@ def slug(label: str) -> str:
 def _prepared(case: Case, draft: Draft) -> tuple[Draft, Hashed, dict[str, JSON]]:
     """Make the file durable and hash it; in an encrypted case, do the same with memory's encrypted file instead."""
     second = str(case.facts.get("second_digest") or "")
+    if draft.plain is not None:
+        encryption.await_end(draft.path)
     hashed = _rest(draft, second)
     to = encryption.chosen(case.facts) if draft.kind in encryption.KINDS else ()
     if not to:
         return draft, hashed, {}
+    listed: list[JSON] = list(to)
+    told: dict[str, JSON] = {"encryption": {"format": encryption.FORMAT, "recipients": listed}}
+    name = (draft.name or draft.path.name) + encryption.SUFFIX
+    if draft.plain is not None:
+        return replace(draft, name=name), hashed, told | ({"plain": dict(draft.plain)} if draft.plain else {})
     path = case.folder / "work" / f"{draft.path.parent.name}.{draft.path.name}{encryption.SUFFIX}"
     piped = encryption.encrypt(draft.path, path, to)
     if piped != hashed.digest:
         why = f"{hashed.digest} was hashed, {piped} was encrypted"
         raise IntegrityError("a file was changed while it was encrypted", where=str(draft.path), why=why)
-    listed: list[JSON] = list(to)
-    more: dict[str, JSON] = {
-        "plain": {"digest": str(hashed.digest), "size": hashed.size, "second_digest": str(hashed.second or "")},
-        "plain_file": str(draft.path.absolute().relative_to(case.folder.absolute())),
-        "encryption": {"format": encryption.FORMAT, "recipients": listed},
-    }
-    name = (draft.name or draft.path.name) + encryption.SUFFIX
+    told["plain"] = {"digest": str(hashed.digest), "size": hashed.size, "second_digest": str(hashed.second or "")}
+    told["plain_file"] = str(draft.path.absolute().relative_to(case.folder.absolute()))
     sealed = replace(draft, path=path, name=name, digest=None)
-    return sealed, _rest(sealed, second), more
+    return sealed, _rest(sealed, second), told
 
 
 def _unlink_plain(case: Case, details: Mapping[str, JSON]) -> None:

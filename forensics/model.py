@@ -107,6 +107,7 @@ class Draft:
     sources: tuple[Exhibit, ...] = ()
     facts: Mapping[str, JSON] = field(default_factory=dict)
     digest: Digest | None = None  # as computed while the bytes passed; must agree with the disk
+    plain: Mapping[str, JSON] | None = None  # of a file that was encrypted as it came: digest, size of what is in it
 
 
 @dataclass(frozen=True, slots=True)

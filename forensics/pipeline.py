@@ -31,11 +31,12 @@ from forensics.intake import Place, enter, find_strangers, settle, slug
 from forensics.model import JSON, Draft, Exhibit, Outcome, Result, Role
 from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
-from forensics.stage import Desk, Entered, Needs, Product, Stage, plain_place
+from forensics.stage import Desk, Entered, Needs, Product, Stage
 
 T = TypeVar("T")
-VALUABLE = {".lime": history.PARTIAL}
+VALUABLE = {".lime": history.PARTIAL, encryption.SUFFIX: history.PARTIAL}
 """Files that are entered as evidence when their stage was killed, by suffix."""
+_PART, _ENDED = "memory-partial.lime", "Memory image of an acquisition that was ended; partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ class Run:
             raise
         finally:
             self._recorder.stage = ""
-            encryption.remove(plain_place(self.case.folder, self.target))
+            encryption.remove(encryption.places(self.case.folder, self.target))
         shutil.rmtree(desk.work)
 
     def _desk(self, folder: Path, resumed: Pass | None) -> Desk:
@@ -236,7 +237,7 @@ class Run:
 
     def _recover(self) -> None:
         """Take up what a killed worker left: what it was entering, its stages without an end, its files."""
-        if plain := list(encryption.remove(plain_place(self.case.folder, self.target))):
+        if plain := list(encryption.remove(encryption.places(self.case.folder, self.target))):
             words = "plain copies of encrypted exhibits, left by a killed run, were removed"
             self._append(Action.DEBRIS_LISTED, "", None, reason=words, details={"files": cast("JSON", plain)})
             self._progress.say(f"{words}: {', '.join(plain)}")
@@ -261,10 +262,9 @@ class Run:
         left = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         debris: list[JSON] = []
         for path in left:
-            kind = VALUABLE.get(path.suffix)
-            if kind and path.stat().st_size:
-                words = "Memory image of an acquisition that was ended; partial"
-                draft = Draft(path, Role.EVIDENCE, kind, words, name="memory-partial.lime", facts={"ended_well": False})
+            if (kind := VALUABLE.get(path.suffix)) and path.stat().st_size:
+                plain = None if path.suffix != encryption.SUFFIX else dict[str, JSON]()  # its identity alone tells
+                draft = Draft(path, Role.EVIDENCE, kind, _ENDED, _PART, facts={"ended_well": False}, plain=plain)
                 origin = {name: start.details[name] for name in ("boot_id", "release") if start.details[name]}
                 enter(self.case, draft, Place(self.target, start.stage, start.attempt, origin))
             else:

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,18 +47,13 @@ class Desk:
         """
         if exhibit.plain is None:
             return self.case_folder / exhibit.path
-        place = plain_place(self.case_folder, self.target)
-        return encryption.opened(self.case_folder / exhibit.path, exhibit.plain, place, self.identity)
+        places = encryption.places(self.case_folder, self.target)
+        return encryption.opened(self.case_folder / exhibit.path, exhibit.plain, places, self.identity)
 
     def withheld(self, exhibit: Exhibit) -> str:
         """Say why an exhibit's plain bytes cannot be had; "" when they can."""
         locked = exhibit.plain is not None and not self.identity
         return f"{exhibit.number} is encrypted, and no identity was given (--age-identity FILE)" if locked else ""
-
-
-def plain_place(case_folder: Path, target: str) -> Path:
-    """Tell where plain copies of encrypted exhibits are while a stage on a target reads them."""
-    return case_folder / "work" / f"plain-{re.sub(r'[^A-Za-z0-9.-]', '_', target)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,9 +113,11 @@ def put(case: Case) -> Exhibit:
     return enter(case, Draft(path, Role.EVIDENCE, "memory-image", "Memory", digest=hash_bytes(IMAGE)), PLACE)
 
 
-def clear(case: Case) -> list[Path]:
-    """Give the files of a case in which the target's secret can be read."""
-    return [one for one in case.folder.rglob("*") if one.is_file() and b"a secret" in one.read_bytes()]
+def clear(case: Case, secret: bytes = b"a secret") -> list[Path]:
+    """Give the files of a case, and the copies of it in memory, in which the target's secret can be read."""
+    places = (case.folder, encryption.places(case.folder, "web01")[0])
+    files = [one for place in places for one in place.rglob("*") if one.is_file()]
+    return [one for one in files if secret in one.read_bytes()]
 
 
 def test_memory_is_encrypted_at_entry_and_both_digests_are_on_record(case: Case, identity: Path) -> None:

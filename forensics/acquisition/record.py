@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from forensics.engines import Materials, Paper
 from forensics.guarding.watch import Bounds
-from forensics.lime.receiving import Received
+from forensics.history import PARTIAL
+from forensics.lime.receiving import IN_CLEAR, Received, Sealed
 from forensics.model import JSON, Draft, Role, utc
 from forensics.stage import Desk
 
@@ -49,8 +50,13 @@ def unlike_source(received: Received, record: Mapping[str, JSON]) -> str:
     return ""
 
 
-def image_draft(path: Path, engine: str, received: Received, record: Mapping[str, JSON]) -> Draft:
-    """Give the image, with what the case has to know of how it came."""
+def image_draft(
+    path: Path, engine: str, received: Received, record: Mapping[str, JSON], sealed: Sealed = IN_CLEAR
+) -> Draft:
+    """Give the image, with what the case has to know of how it came.
+
+    An encrypted one that the disk did not take whole is a partial image: no identity opens it to its end.
+    """
     facts: dict[str, JSON] = {
         "engine": engine,
         "started": received.started,
@@ -66,9 +72,15 @@ def image_draft(path: Path, engine: str, received: Received, record: Mapping[str
         "remarks": record.get("remarks", []),
         "ranges": [[one.range.start, one.range.end] for one in received.walk.segments],
     }
-    digest = received.digest if received.written == received.size else None
+    kind = "memory-image" if received.whole or not sealed.to else PARTIAL
     title = "Memory" if not received.reason else "Memory, not complete"
-    return Draft(path, Role.EVIDENCE, "memory-image", title, "memory.lime", ITEM, facts=facts, digest=digest)
+    draft = Draft(path, Role.EVIDENCE, kind, title, "memory.lime", ITEM, facts=facts)
+    if not sealed.to:
+        return replace(draft, digest=received.digest if received.whole else None)
+    plain: dict[str, JSON] = {
+        "digest": str(received.digest), "size": received.size, "second_digest": str(received.second or "")
+    }  # fmt: skip
+    return replace(draft, plain=plain if received.whole else {})
 
 
 def paper_drafts(desk: Desk, papers: list[Paper]) -> Iterator[Draft]:

@@ -41,13 +41,15 @@ class Received:
     started: str = ""
     ended: str = ""
     seconds: float = 0.0
-    written: int = 0  # bytes on disk
+    written: int = 0  # bytes on disk, or handed to age
+    whole: bool = False  # what came is on the disk, all of it, and age had its end
     reason: str = ""  # why it is not whole; "" when it ended as its headers promise
     walk: Walk = field(default_factory=Walk)
     entered: list[float] = field(default_factory=list)  # seconds at which each range began
     counted: list[Census] = field(default_factory=list)  # of each range
     stalls: list[tuple[float, float]] = field(default_factory=list)  # (seconds, how long)
     digest: Digest | None = None
+    second: Digest | None = None  # by the case's second algorithm, where the file does not hold these bytes as they are
 
     @property
     def size(self) -> int:
@@ -92,6 +94,17 @@ def never() -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """How a stream is encrypted on its way to the disk."""
+
+    to: tuple[str, ...] = ()  # age recipients; none: not at all
+    second: str = ""  # another algorithm by which the plain bytes are hashed
+
+
+IN_CLEAR = Sealed()
+
+
 def receive(
     channel: Channel,
     path: Path,
@@ -100,8 +113,9 @@ def receive(
     progress: Progress,
     *,
     halted: Callable[[], str] = never,
+    sealed: Sealed = IN_CLEAR,
 ) -> None:
-    """Bring a stream in LiME format to a new file of mode 0600, and fsync it.
+    """Bring a stream in LiME format to a new file of mode 0600, encrypted where that is asked for, and fsync it.
 
     `received` is filled as bytes pass, also when this raises (KeyboardInterrupt); what the link or the disk did wrong
     does not raise, but is its `reason`, and the bytes that came are kept. The end of the stream has to be where a
@@ -111,7 +125,8 @@ def receive(
     received.started = utc(datetime.now(UTC))
     _follow(received, begin)
     digest = hashlib.sha256()
-    writer = Writer(path)
+    other = hashlib.new(sealed.second) if sealed.to and sealed.second else None
+    writer = Writer(path, sealed.to)
     reader = _Reader(channel)
     try:
         with progress.task("Receiving memory", expected or None) as came:
@@ -119,6 +134,8 @@ def receive(
                 if not writer.take(piece):
                     break
                 digest.update(piece)
+                if other:
+                    other.update(piece)
                 received.walk.feed(piece)
                 came(len(piece))
     except KeyboardInterrupt:
@@ -130,6 +147,8 @@ def receive(
         received.seconds = time.monotonic() - begin
         received.ended = utc(datetime.now(UTC))
         received.digest = Digest("sha256", digest.hexdigest())
+        received.second = Digest(sealed.second, other.hexdigest()) if other else None
+        received.whole = not writer.problem and writer.written == received.size
         received.reason = writer.problem or received.reason or received.walk.shortfall
 
 

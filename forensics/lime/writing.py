@@ -13,6 +13,7 @@ import queue
 import threading
 from pathlib import Path
 
+from forensics.encryption import Sealing
 from forensics.host import MIB, Piece
 
 PIECES = 8
@@ -23,11 +24,14 @@ _END = b""
 
 
 class Writer(threading.Thread):
-    """Writes pieces to a new file; `problem` says why it stopped."""
+    """Writes pieces to a new file, through age where there are recipients; `problem` says why it stopped."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, to: tuple[str, ...] = ()) -> None:
         super().__init__(name="disk", daemon=True)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._sealing = Sealing(path, to) if to else None
+        self._descriptor = self._sealing.out if self._sealing else os.open(path, flags, 0o600)
+        self._into = self._sealing.descriptor if self._sealing else self._descriptor
         self._pieces: queue.Queue[Piece] = queue.Queue(PIECES)
         self._where = path
         self._hurry: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -58,10 +62,13 @@ class Writer(threading.Thread):
         self.join()
         self._hurry.put(-1)
         self._hurried.join()
+        if self._sealing and (said := self._sealing.finish()):
+            self.problem = ""
+            self._failed(said)
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            self._failed(error)
+            self._failed(error.strerror)
         finally:
             os.close(self._descriptor)
 
@@ -71,15 +78,17 @@ class Writer(threading.Thread):
             while piece := self._pieces.get():
                 view = memoryview(piece)
                 while view:
-                    count = os.write(self._descriptor, view)
+                    count = os.write(self._into, view)
                     self.written += count
                     view = view[count:]
                 self._hurry.put(self.written)
+        except BrokenPipeError:
+            self._failed("age ended")  # why, it says at the end
         except OSError as error:
-            self._failed(error)
+            self._failed(error.strerror)
 
-    def _failed(self, error: OSError) -> None:
-        self.problem = self.problem or f"writing {self._where} failed after {self.written} bytes: {error.strerror}"
+    def _failed(self, why: str | None) -> None:
+        self.problem = self.problem or f"writing {self._where} failed after {self.written} bytes: {why}"
 
     def _bring_to_disk(self) -> None:
         """Ask for write-back of each further part: POSIX_FADV_DONTNEED begins it, and drops no dirty page."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from forensics import encryption
 from forensics.acquisition.record import ITEM, Attempts, image_draft, paper_drafts, record_draft, unlike_source
 from forensics.engines import Engine, Materials, Paper, Wishes
 from forensics.engines.avml import Avml
@@ -19,9 +20,9 @@ from forensics.guarding import watch
 from forensics.guarding.pace import Paced
 from forensics.guarding.shield import shielded
 from forensics.guarding.watch import Bounds
-from forensics.host import Gone, Host
+from forensics.host import Channel, Gone, Host
 from forensics.lime import receiving
-from forensics.lime.receiving import Received
+from forensics.lime.receiving import Received, Sealed
 from forensics.model import (
     JSON,
     Draft,
@@ -42,6 +43,7 @@ ASKED: tuple[Engine, ...] = (LimeDisk(), Avml())
 """Those that need a folder or a program of the analyst's."""
 
 _RESERVE = 64 << 20  # bytes that stay free on the case's file system
+_KEPT_FREE = 32 << 20  # bytes at which an encrypted stream is ended: what is on its way, and age's end, still fit
 _NO_BYTE = "the stream ended before its first byte: another process may have connected first"
 _NO_USE_TO_GO_ON = (HostKeyRefused, LoginRefused, SudoRefused, Unreachable)
 
@@ -171,7 +173,8 @@ def _attempt(
     desk: Desk, host: Host, facts: Facts, engine: Engine, attempts: Attempts
 ) -> Generator[Draft | Result, None, bool]:
     """Try one engine; gives True when bytes came, whole or not, or when no other engine is to be tried."""
-    image = desk.work / "memory.lime"
+    sealed = _sealed(desk)
+    image = _image(desk, sealed)
     taken = _take(desk, host, facts, engine, attempts)
     received, broken = taken.received, taken.broken
     if taken.record.get("left_there") and not broken:
@@ -190,7 +193,7 @@ def _attempt(
     after = "" if received.reason or not broken else _why(broken)
     ended: dict[str, JSON] = {"outcome": "acquired", "reason": received.reason, "problem_afterwards": after}
     attempts.record.append({"engine": engine.name, **ended, **taken.record})
-    yield image_draft(image, engine.name, received, taken.record)
+    yield image_draft(image, engine.name, received, taken.record, sealed)
     yield from paper_drafts(desk, taken.papers)
     yield record_draft(desk, attempts, received)
     yield Result(ITEM, Outcome.PARTIAL if received.reason else Outcome.DONE, received.reason, attempts.told())
@@ -211,11 +214,32 @@ def _take(desk: Desk, host: Host, facts: Facts, engine: Engine, attempts: Attemp
             with prepared.stream() as channel:
                 if not taken.record.get("left_there"):
                     paced = Paced(channel, attempts.limit) if attempts.limit else channel
-                    image, expected = desk.work / "memory.lime", _expected(facts)
-                    receiving.receive(paced, image, taken.received, expected, desk.progress, halted=materials.halted)
+                    _receive(desk, paced, taken.received, _expected(facts), materials.halted)
     except (ForensicsError, KeyboardInterrupt) as problem:
         taken.broken = problem
     return taken
+
+
+def _receive(desk: Desk, channel: Channel, received: Received, expected: int, halted: Callable[[], str]) -> None:
+    """Bring the stream to the disk; one that is encrypted ends while there is room for its end."""
+    sealed = _sealed(desk)
+
+    def full() -> str:
+        free = shutil.disk_usage(desk.work).free if sealed.to else _KEPT_FREE
+        return halted() or (
+            "" if free >= _KEPT_FREE else f"the disk is full: {free} bytes are left ({_volume(desk.work)})"
+        )
+
+    image = _image(desk, sealed)
+    receiving.receive(channel, image, received, expected, desk.progress, halted=full, sealed=sealed)
+
+
+def _sealed(desk: Desk) -> Sealed:
+    return Sealed(encryption.chosen(desk.case_facts), str(desk.case_facts.get("second_digest") or ""))
+
+
+def _image(desk: Desk, sealed: Sealed) -> Path:
+    return desk.work / f"memory.lime{encryption.SUFFIX if sealed.to else ''}"
 
 
 def _guarded(around: ExitStack, host: Host, attempts: Attempts) -> tuple[dict[str, JSON], Materials]:
