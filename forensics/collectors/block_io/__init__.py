@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from forensics import blockio
-from forensics.blockio import ftrace
+from forensics.blockio import ftrace, relayed
 from forensics.collectors import MIB, Bench, Collector, Command, Judged, Output, Part, Reading, why
 from forensics.collectors.block_io import tracer
 from forensics.errors import CommandFailed, ToolMissing
@@ -101,6 +101,8 @@ class BlockIo(Collector[Traced]):
         if by_tracer:
             dropped = ftrace.lost(stats.path.read_bytes()) if stats else None
             stream = ftrace.records(stream)
+        else:
+            stream = relayed.records(stream)
         name = "the kernel's tracer" if by_tracer else "blktrace"
         try:
             trace = blockio.read([stream], dropped)
@@ -122,7 +124,8 @@ class BlockIo(Collector[Traced]):
             return _by_tracer(output)
         said = output.facts.get("trace", {})
         well = said.get("status") == 0 and not said.get("cut")
-        report = blockio.interpret(output.part("trace"), blockio.dropped(output.part("trace.stderr"), piped=well))
+        stream = relayed.records(output.part("trace"))
+        report = blockio.interpret(stream, blockio.dropped(output.part("trace.stderr"), piped=well))
         return Reading(report.tables, {"trace": report.unread}, report.pictures)
 
 
