@@ -40,10 +40,10 @@ def disk(lab: Lab) -> dict[str, tuple[str, str]]:
 def test_no_file_on_the_disk_is_changed_but_for_those_of_a_login(desk: Workstation) -> None:
     with labs.booted(desk.root, "lab", Recipe(seed=12, without=QUIET_DISK)) as lab:
         before = disk(lab)
-        desk.open_case("footprint")
+        case = desk.open_case("footprint")
         ended = desk.forensics("run", "footprint", "root@lab", "--plan", "lab")
         after = disk(lab)
-    assert ended.code == 0, ended.err
+    case.ended_well(ended)
     assert len(before) > 5000
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     beyond = sorted(path for path in changed if not LOGIN.match(path))
@@ -55,7 +55,7 @@ def test_a_target_that_is_well_gives_no_finding_above_information(desk: Workstat
         facts = json.loads(lab.truth.read_bytes())
         case = desk.open_case("calm")
         ended = desk.forensics("run", "calm", "analyst@lab", "--plan", "lab", secret=lab.password)
-    assert ended.code == 0, ended.err
+    case.ended_well(ended)
     assert {fact["rule"] for fact in facts} == set(FACTS)
     found = findings(case)
     assert found
