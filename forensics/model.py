@@ -227,10 +227,20 @@ class NotBuilt:
 
 @dataclass(frozen=True, slots=True)
 class SymbolTable:
-    """An ISF for the target's kernel."""
+    """An ISF for the target's kernel, and others that may serve where the image shows that it does not fit."""
 
     exhibits: tuple[Exhibit, ...]
     table: Exhibit
+    others: tuple[Exhibit, ...] = ()  # in the order in which they are tried
+
+    @property
+    def ladder(self) -> tuple[Exhibit, ...]:
+        """All of them, in the order in which they are tried."""
+        return (self.table, *self.others)
+
+    def fitting(self, number: str) -> Exhibit:
+        """Give the one of this number, which the proof found to fit; the first where it found none."""
+        return next((one for one in self.ladder if one.number == number), self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +280,7 @@ class Proof:
     verdict: Verdict
     reasons: tuple[str, ...]
     usable: bool  # a process list could be read from it
+    table: str = ""  # number of the symbol table that fits it; "" when none did, or none was tried
 
 
 @dataclass(frozen=True, slots=True)

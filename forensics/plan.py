@@ -77,7 +77,7 @@ class Plan(BaseModel):
     engine: str = "auto"
     collectors: tuple[Step, ...] = ()
     plugins: tuple[Annotated[Choice, BeforeValidator(_named)], ...] = ()
-    plugin_folders: tuple[str, ...] = ()  # of the analyst's own plugins
+    plugin_folders: tuple[str, ...] = ()  # of the analyst's own plugins; as with yara, beside the plan's own file
     cluster: str = ""  # the address of a Dask scheduler whose workers see the case under the same path
     cluster_tls: str = ""  # a folder with ca.pem, cert.pem and key.pem
     yara: str = ""  # a folder of YARA rules; one that is not absolute stands beside the plan's own file
@@ -109,6 +109,17 @@ class Plan(BaseModel):
     def with_cluster(self, address: str, tls: Path | None) -> Plan:
         """Give the same plan with its plugins run on a cluster."""
         return self.model_copy(update={"cluster": address, "cluster_tls": str(tls.absolute()) if tls else ""})
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of the analyst's own plugins; UsageError when one is not there."""
+        found = tuple(Path(one).expanduser().absolute() for one in self.plugin_folders)
+        for one in found:
+            if not one.is_dir():
+                raise UsageError(
+                    "the plan's plugin folder is not there", where=show(str(one)), remedy="correct the plan"
+                )
+        return found
 
     @property
     def analysis(self) -> tuple[AskedPlugin, ...]:
@@ -179,8 +190,10 @@ def load(name: str) -> Plan:
         raise UsageError(
             "there is no such plan", where=show(name), remedy=f"give one of {', '.join(names())}, or a YAML file"
         )
-    plan = read(path.read_text(encoding="utf-8"), str(path))
-    return plan.with_yara(path.absolute().parent / plan.yara) if plan.yara else plan
+    plan, beside = read(path.read_text(encoding="utf-8"), str(path)), path.absolute().parent
+    folders = tuple(str(beside / Path(one).expanduser()) for one in plan.plugin_folders)
+    plan = plan.model_copy(update={"plugin_folders": folders})
+    return plan.with_yara(beside / plan.yara) if plan.yara else plan
 
 
 def names() -> tuple[str, ...]:

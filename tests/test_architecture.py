@@ -55,7 +55,7 @@ LAYERS: list[set[str]] = [
 ]
 SEPARATE = {"stages", "engines", "collectors"}
 """Packages whose modules do not know of each other, but for those that say what one of them is."""
-LONGEST = {"model": 360, "verify": 1500}
+LONGEST = {"model": 370, "verify": 1500}
 """The nouns stand together, and an auditor runs one file alone."""
 SHORT_OF = {"utils", "helpers", "core", "common", "manager", "base"}
 

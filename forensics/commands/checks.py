@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from forensics import doctor as workstation
+from forensics import plan as plans
 from forensics import terminal, verify
 from forensics.commands.options import HERE, AsJson, Root
-from forensics.errors import NothingToCheck, UsageError
+from forensics.errors import NothingToCheck, SymbolsError, UsageError
 from forensics.isf.convert import make
 from forensics.isf.dwarf import make_of_dwarf
 from forensics.model import JSON
+from forensics.survey import kernel_identity
 from forensics.text import show
 from forensics.volatility import Available, available
 
@@ -23,6 +25,7 @@ app = typer.Typer()
 symbols = typer.Typer(no_args_is_help=True, help="Symbol tables for Volatility 3.")
 app.add_typer(symbols, name="symbols")
 
+_MOST_NOTES = 1 << 20  # bytes
 WORKS = {True: "yes", False: "no", None: "with a reservation"}
 
 
@@ -45,10 +48,20 @@ def doctor(*, root: Root = HERE, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def plugins(*, root: Root = HERE, as_json: AsJson = False) -> None:
+def plugins(
+    *,
+    plan: Annotated[str, typer.Option(help="A plan, whose own plugin folders are looked into.")] = "",
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of your own plugins; again for more."),
+    ] = None,
+    root: Root = HERE,
+    as_json: AsJson = False,
+) -> None:
     """List the Volatility plugins that can run here, and why others cannot."""
     del root
-    found = available()
+    planned = plans.load(plan).folders if plan else ()
+    found = available((*planned, *(folder or ())))
     if as_json:
         rows: list[JSON] = [
             {
@@ -87,13 +100,24 @@ def make_symbols(
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="/sys/kernel/btf/MODULE, of that name; again for more."),
     ] = None,
+    build_id: Annotated[
+        str, typer.Option(metavar="HEX", help="The target's build id, where the BTF is of another machine.")
+    ] = "",
+    btf_notes: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="/sys/kernel/notes of the machine that the BTF is of."),
+    ] = None,
     vmlinux: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A vmlinux with DWARF: dwarf2json reads it.")
     ] = None,
     output: Annotated[Path, typer.Option(help="The symbol table to write; it must not exist.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make a symbol table that Volatility 3 reads (vol -s FOLDER), without debug packages."""
+    """Make a symbol table that Volatility 3 reads (vol -s FOLDER), without debug packages.
+
+    BTF of another machine with the same kernel serves, too: give that machine's notes and the target's build id.
+    """
+    _same_build(build_id, btf_notes)
     if vmlinux is not None:
         banner = make_of_dwarf(vmlinux, output, proc_version.read_bytes() if proc_version else None)
         told = show(banner.rstrip(b"\0").strip(), 300)
@@ -112,6 +136,25 @@ def make_symbols(
     terminal.line(f"{output}: {notes.user_types} types, {notes.symbols} symbols of {notes.release}")
     for name in notes.rows_without_type:
         terminal.line(f"without its type, which the kernel's type information lacks: {name}")
+
+
+def _same_build(build_id: str, notes: Path | None) -> None:
+    """Refuse a BTF of another build: its types may lie elsewhere, though release and version be the same."""
+    if not build_id and notes is None:
+        return
+    if not build_id or notes is None:
+        raise UsageError(
+            "whether another machine's BTF is of the target's kernel is told by both build ids",
+            remedy="give --build-id (the target's, of its facts) and --btf-notes (the other's /sys/kernel/notes)",
+        )
+    theirs = kernel_identity.build_id(notes.read_bytes()[:_MOST_NOTES], b"")
+    if theirs != build_id.lower():
+        raise SymbolsError(
+            "The BTF is of another kernel than the target's.",
+            where=str(notes),
+            why=f"its machine runs build id {theirs or 'unknown'}, and the target {show(build_id, 130)}",
+            remedy="take BTF and System.map of a machine that runs exactly this build",
+        )
 
 
 @app.command("verify", context_settings={"ignore_unknown_options": True})

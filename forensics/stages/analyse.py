@@ -56,7 +56,7 @@ class AnalyseSettings:
 def settings_of(plan: Plan) -> AnalyseSettings:
     """Give what a plan says of the analysis; UsageError when its YARA rules cannot be used."""
     plugins = plan.analysis or tuple(map(AskedPlugin, DEFAULT))
-    folders = tuple(str(Path(one).expanduser().absolute()) for one in plan.plugin_folders)
+    folders = tuple(map(str, plan.folders))
     chosen = AnalyseSettings(plugins, plugin_folders=folders, cluster=plan.cluster, cluster_tls=plan.cluster_tls)
     if not plan.yara:
         return chosen
@@ -97,7 +97,7 @@ def analyse(
     if YARA in left and settings.yara:
         yield _rules(desk, settings)
     if left:
-        yield from _run(desk, image.image, table.table, left, settings)
+        yield from _run(desk, image.image, table.fitting(proof.table), left, settings)
 
 
 def _rules(desk: Desk, settings: AnalyseSettings) -> Draft:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from forensics import imports, tables
-from forensics.errors import ForensicsError
 from forensics.lime import completeness
 from forensics.model import (
     JSON,
@@ -24,6 +23,7 @@ from forensics.model import (
     SymbolTable,
     Verdict,
 )
+from forensics.profiles import rungs
 from forensics.stage import Desk, Entered, stage
 from forensics.tables import Absent, Cell, Column
 from forensics.volatility import listing
@@ -46,6 +46,7 @@ class _Judgement:
 
     verdict: Verdict = Verdict.COMPLETE
     usable: bool = False
+    table: str = ""  # number of the symbol table that fits
     reasons: list[str] = field(default_factory=list)
     figures: dict[str, JSON] = field(default_factory=dict)
 
@@ -63,7 +64,8 @@ def load_proof(entered: Entered) -> Proof:
     reasons = result.facts.get("reasons")
     listed = tuple(map(str, reasons)) if isinstance(reasons, list) else ()
     told = result.facts
-    return Proof(entered.exhibits, Verdict(str(told["verdict"])), listed, usable=told.get("usable") is True)
+    fits = str(told.get("table", ""))
+    return Proof(entered.exhibits, Verdict(str(told["verdict"])), listed, told.get("usable") is True, fits)
 
 
 @stage(gives=load_proof)
@@ -82,12 +84,13 @@ def prove(
     _judge_ranges(desk, judgement, image, facts)
     if not facts.proc_version:
         judgement.at_best(Verdict.UNKNOWN, "no Linux kernel's banner is in it")
-    found = _processes(desk, judgement, image, table)
+    found = _processes(desk, judgement, image, table, facts)
     if found:
         yield _table_draft(desk, image, found)
     told: dict[str, JSON] = {
         "verdict": judgement.verdict.value,
         "usable": judgement.usable,
+        "table": judgement.table,
         "reasons": list(judgement.reasons),
     }
     yield _proof_draft(desk, image, told, judgement)
@@ -140,7 +143,7 @@ def _judge_zeros(desk: Desk, judgement: _Judgement, image: MemoryImage) -> None:
 
 
 def _processes(
-    desk: Desk, judgement: _Judgement, image: MemoryImage, table: SymbolTable | NoSymbols
+    desk: Desk, judgement: _Judgement, image: MemoryImage, table: SymbolTable | NoSymbols, facts: Facts
 ) -> tuple[MemoryProcess, ...]:
     if isinstance(table, NoSymbols):
         judgement.reasons.append(f"no process list was read: there is no symbol table ({table.reason})")
@@ -148,11 +151,16 @@ def _processes(
     work = desk.work / "listing"
     work.mkdir()
     desk.progress.say("Reading the process list from the image")
-    try:
-        found = listing.processes(desk.path(image.image), desk.path(table.table), work)
-    except ForensicsError as problem:
-        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"no process list can be read from the image: {problem}")
+    named = {one.number: desk.path(one) for one in table.ladder}
+    tried = listing.try_tables(desk.path(image.image), named, work)
+    unfit = "; ".join(f"symbol table {one}" for one in tried.unfit)
+    found, judgement.table = tried.found, tried.table
+    if found is None:
+        why = f"no process list can be read from the image: {unfit}; {rungs.needed(facts)}"
+        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, why)
         return ()
+    if unfit:
+        judgement.reasons.append(f"{unfit}; {tried.table} fits, and is used")
     if found.incomplete:
         why = f"the process list in the image could not be walked to its end: {found.incomplete}"
         judgement.at_best(Verdict.COMPLETE_WITH_GAPS, why)

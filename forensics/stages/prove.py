@@ -29,6 +29,7 @@ from forensics.model import (
     SymbolTable,
     Verdict,
 )
+from forensics.profiles import rungs
 from forensics.stage import Desk, Entered, stage
 from forensics.survey import procfs
 from forensics.views import beside, lost
@@ -47,6 +48,7 @@ class _Judgement:
 
     verdict: Verdict = Verdict.COMPLETE
     usable: bool = False
+    table: str = ""  # number of the symbol table that fits
     reasons: list[str] = field(default_factory=list)
     figures: dict[str, JSON] = field(default_factory=dict)
 
@@ -68,13 +70,13 @@ def load_proof(entered: Entered) -> Proof:
     """Give the verdict as it stands on record."""
     result = entered.result(ITEM)
     if result is None or entered.one("proof") is None:
-        return Proof(
-            entered.exhibits, Verdict.UNKNOWN, (result.reason if result else "it was not judged",), usable=False
-        )
+        why = result.reason if result else "it was not judged"
+        return Proof(entered.exhibits, Verdict.UNKNOWN, (why,), usable=False)
     told = result.facts
     reasons = told.get("reasons")
     listed = tuple(map(str, reasons)) if isinstance(reasons, list) else ()
-    return Proof(entered.exhibits, Verdict(str(told["verdict"])), listed, usable=told.get("usable") is True)
+    verdict, fits = Verdict(str(told["verdict"])), str(told.get("table", ""))
+    return Proof(entered.exhibits, verdict, listed, told.get("usable") is True, fits)
 
 
 @stage(gives=load_proof)
@@ -100,14 +102,15 @@ def prove(
     desk.progress.say("Reading the process list from the image")
     found = _processes(desk, judgement, path, table, facts)
     if found is not None:
-        _judge_processes(judgement, found, facts, now, lambda: _ways(desk, path, table, facts))
+        _judge_processes(judgement, found, facts, now, lambda: _ways(desk, judgement, path, table, facts))
         yield _table_draft(desk, image, found, facts.processes, now)
-    yield _proof_draft(desk, image, judgement)
     told: dict[str, JSON] = {
         "verdict": judgement.verdict.value,
         "usable": judgement.usable,
+        "table": judgement.table,
         "reasons": list(judgement.reasons),
     }
+    yield _proof_draft(desk, image, told, judgement)
     whole = judgement.verdict is Verdict.COMPLETE
     yield Result(ITEM, Outcome.DONE if whole else Outcome.PARTIAL, "" if whole else "; ".join(judgement.reasons), told)
 
@@ -237,11 +240,16 @@ def _processes(
         return None
     work = desk.work / "listing"
     work.mkdir()
-    try:
-        found = listing.processes(path, desk.path(table.table), work, places=_places(facts))
-    except ForensicsError as problem:
-        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, f"no process list can be read from the image: {problem}")
+    named = {one.number: desk.path(one) for one in table.ladder}
+    tried = listing.try_tables(path, named, work, _places(facts))
+    unfit = "; ".join(f"symbol table {one}" for one in tried.unfit)
+    found, judgement.table = tried.found, tried.table
+    if found is None:
+        why = f"no process list can be read from the image: {unfit}; {rungs.needed(facts)}"
+        judgement.at_best(Verdict.COMPLETE_WITH_GAPS, why)
         return None
+    if unfit:
+        judgement.reasons.append(f"{unfit}; {tried.table} fits, and is used")
     if found.incomplete:
         judgement.at_best(
             Verdict.COMPLETE_WITH_GAPS,
@@ -251,14 +259,16 @@ def _processes(
     return found.processes
 
 
-def _ways(desk: Desk, path: Path, table: SymbolTable | NoSymbols, facts: Facts) -> tuple[HeldProcess, ...]:
+def _ways(
+    desk: Desk, judgement: _Judgement, path: Path, table: SymbolTable | NoSymbols, facts: Facts
+) -> tuple[HeldProcess, ...]:
     """Read what else of the kernel's holds processes, a minute at most: the target waits."""
     if isinstance(table, NoSymbols):
         return ()
     desk.progress.say("Looking beside the process list for those that it does not have")
     work = desk.work / "ways"
     work.mkdir()
-    return listing.held(path, desk.path(table.table), work, seconds=60.0, places=_places(facts))
+    return listing.held(path, desk.path(table.fitting(judgement.table)), work, seconds=60.0, places=_places(facts))
 
 
 def _places(facts: Facts) -> tuple[int, ...]:
@@ -297,17 +307,10 @@ def _table_draft(
     return Draft(path, Role.DERIVED, "memory-processes", beside.TITLE, path.name, ITEM, (image.image,))
 
 
-def _proof_draft(desk: Desk, image: MemoryImage, judgement: _Judgement) -> Draft:
-    told: dict[str, JSON] = {
-        "verdict": judgement.verdict.value,
-        "usable": judgement.usable,
-        "reasons": list(judgement.reasons),
-        "image": image.image.number,
-        "digest": str(image.image.digest),
-        "figures": judgement.figures,
-    }
+def _proof_draft(desk: Desk, image: MemoryImage, told: dict[str, JSON], judgement: _Judgement) -> Draft:
+    content = {**told, "image": image.image.number, "digest": str(image.image.digest), "figures": judgement.figures}
     path = desk.work / "proof.json"
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     title = f"The image is {judgement.verdict.value}"
     return Draft(path, Role.DERIVED, "proof", title, "proof.json", ITEM, (image.image,))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +10,11 @@ from pathlib import Path
 from forensics import isf
 from forensics.errors import ForensicsError, SymbolsError
 from forensics.isf import PHYSICAL_START
-from forensics.model import Draft, Exhibit, Facts, NoSymbols, Outcome, Result, Role, SymbolTable
-from forensics.profiles import keeping
+from forensics.model import Draft, Exhibit, Facts, Outcome, Result, Role
+from forensics.profiles import keeping, rungs
 from forensics.profiles.keeping import KeptTable
 from forensics.profiles.record import Kernel
-from forensics.stage import Desk, Entered, stage
-from forensics.text import show
-from forensics.volatility import tablefile
-
-ITEM = "symbols"
+from forensics.stage import Desk, stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,77 +22,55 @@ class SymbolSettings:
     """Where tables are kept for the next case."""
 
     profiles: Path
-    given: Path | None = None  # a table of the analyst's: it is taken before any other
+    given: Path | None = None  # a table of the analyst's: it is tried before any other
 
 
-def load_table(entered: Entered) -> SymbolTable | NoSymbols:
-    """Give the table, or why there is none."""
-    table = entered.one("symbol-table")
-    if table is not None:
-        return SymbolTable(entered.exhibits, table)
-    result = entered.result(ITEM)
-    return NoSymbols(entered.exhibits, result.reason if result else "the stage did not come to it")
-
-
-@stage(gives=load_table)
+@stage(gives=rungs.load)
 def make_symbols(desk: Desk, facts: Facts, settings: SymbolSettings) -> Iterator[Draft | Result]:
-    """Make a symbol table for exactly the target's kernel."""
-    if settings.given is not None:
-        yield from _given(desk, facts, settings.given)
+    """Make a symbol table for exactly the target's kernel, and find others that may serve where it does not fit.
+
+    In the order in which the image is tried with them: the analyst's, the one made here, the one an earlier case kept.
+    """
+    if facts.machine != "x86_64":
+        why = f"Volatility reads memory of x86_64 only, and the target is {facts.machine!r}"
+        yield Result(rungs.ITEM, Outcome.ABSENT, why)
         return
+    climbed = _climb(desk, facts, settings)
+    drafts = [one for one in climbed if isinstance(one, Draft)]
+    fallen = [str(one) for one in climbed if one and not isinstance(one, Draft)]
+    yield from drafts
+    failed = settings.given is not None or any(isinstance(one, SymbolsError) for one in climbed)
+    tables = [one for one in drafts if one.kind == rungs.KIND]
+    otherwise = Outcome.FAILED if failed else Outcome.ABSENT
+    ended = rungs.ended([str(one.facts["origin"]) for one in tables], fallen, otherwise, rungs.needed(facts))
+    counts = next((one.facts for one in tables if "slide" in one.facts), {})
+    yield replace(ended, facts={**counts, **ended.facts})
+
+
+def _climb(desk: Desk, facts: Facts, settings: SymbolSettings) -> list[Draft | str | SymbolsError]:
+    """Give each rung's table, or why it gives none."""
+    climbed: list[Draft | str | SymbolsError] = []
+    if settings.given is not None:
+        climbed.append(rungs.given(desk, facts, settings.given))
+    made: list[Path] = []
     missing = _missing(facts)
     if missing or facts.btf is None or facts.kallsyms is None:
-        yield from _kept(desk, facts, settings.profiles, Result(ITEM, Outcome.ABSENT, missing))
-        return
-    try:
-        yield from _make(desk, facts, facts.btf, facts.kallsyms, settings.profiles)
-    except SymbolsError as error:
-        yield from _kept(desk, facts, settings.profiles, Result(ITEM, Outcome.FAILED, str(error)))
-
-
-def _kept(desk: Desk, facts: Facts, profiles: Path, otherwise: Result) -> Iterator[Draft | Result]:
-    """Take the table that an earlier case left for exactly this kernel, where the target gives too little."""
-    if facts.machine != "x86_64" or not facts.build_id:
-        yield otherwise
-        return
-    found = keeping.find_table(profiles, facts.proc_version, facts.build_id)
-    if not isinstance(found, KeptTable):
-        yield replace(otherwise, reason=f"{otherwise.reason}; {found}; {_needed(facts)}")
-        return
-    copy = desk.work / found.path.name
-    shutil.copyfile(found.path, copy)
-    origin = "; ".join(found.origin)[:500]
-    title = f"Symbol table of {facts.release}, kept by an earlier case"
-    yield Draft(copy, Role.INSTRUMENT, "symbol-table", title, item=ITEM, facts={"origin": origin})
-    yield Result(ITEM, Outcome.DONE, facts={"kept": origin})
-
-
-def _given(desk: Desk, facts: Facts, table: Path) -> Iterator[Draft | Result]:
-    """Take the analyst's table when it is for this kernel."""
-    why = tablefile.unfit(table, facts.proc_version)
-    if why:
-        yield Result(ITEM, Outcome.FAILED, why)
-        return
-    copy = desk.work / f"symbols.json{tablefile.packing(table)}"
-    shutil.copyfile(table, copy)
-    origin = f"given by the analyst: {show(table.name, 200)}"
-    title = f"Symbol table of {facts.release}, given by the analyst"
-    yield Draft(copy, Role.INSTRUMENT, "symbol-table", title, item=ITEM, facts={"origin": origin})
-    yield Result(ITEM, Outcome.DONE, facts={"origin": origin})
-
-
-def _needed(facts: Facts) -> str:
-    """Say what would do where the target gives too little."""
-    return (
-        f"what would do: --symbols FILE, made by forensics symbols make of (1) the BTF of another machine with kernel "
-        f"{facts.release} and build id {facts.build_id}, that kernel's System.map and this target's /proc/version, "
-        f"or (2) the vmlinux with DWARF of its debug package, by dwarf2json"
-    )
+        climbed.append(missing)
+    else:
+        try:
+            drafts = _make(desk, facts, facts.btf, facts.kallsyms, settings.profiles)
+            climbed += drafts
+            made = [drafts[0].path]
+        except SymbolsError as error:
+            climbed.append(error)
+    if facts.build_id:
+        climbed.append(rungs.kept(desk, facts, settings.profiles, made))
+    elif not made:
+        climbed.append("the target told no build id, so that no kept table can be known for its kernel's")
+    return climbed
 
 
 def _missing(facts: Facts) -> str:
-    if facts.machine != "x86_64":
-        return f"Volatility reads memory of x86_64 only, and the target is {facts.machine!r}"
     if facts.btf is None:
         return "the target gives no BTF (/sys/kernel/btf/vmlinux): its kernel is built without CONFIG_DEBUG_INFO_BTF"
     if facts.kallsyms is None:
@@ -105,7 +78,7 @@ def _missing(facts: Facts) -> str:
     return ""
 
 
-def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit, profiles: Path) -> Iterator[Draft | Result]:
+def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit, profiles: Path) -> list[Draft]:
     version, table, noted = (desk.work / name for name in ("proc-version", "symbols.json", "symbol-notes.json"))
     version.write_bytes(facts.proc_version)
     offset, start = facts.kernel_offset, _physical_start(facts)
@@ -117,16 +90,18 @@ def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit, profiles: P
         version.unlink()
     _keep(desk, facts, (btf, kallsyms), profiles)
     noted.write_text(json.dumps(notes.json(), indent=1) + "\n", encoding="ascii")
-    counts = {"user_types": notes.user_types, "enums": notes.enums, "symbols": notes.symbols, "slide": notes.slide}
-    yield Draft(
-        table, Role.INSTRUMENT, "symbol-table", f"Symbol table of {notes.release}",
-        item=ITEM, sources=(btf, kallsyms), facts=counts,
-    )  # fmt: skip
-    yield Draft(
-        noted, Role.DERIVED, "symbol-notes", f"Notes on the symbol table of {notes.release}",
-        item=ITEM, sources=(btf, kallsyms),
-    )  # fmt: skip
-    yield Result(ITEM, Outcome.DONE, facts=counts)
+    counts = {name: getattr(notes, name) for name in ("user_types", "enums", "symbols", "slide")}
+    origin = "made of the target's BTF and kallsyms"
+    return [
+        Draft(
+            table, Role.INSTRUMENT, rungs.KIND, f"Symbol table of {notes.release}",
+            item=rungs.ITEM, sources=(btf, kallsyms), facts={"origin": origin, **counts},
+        ),
+        Draft(
+            noted, Role.DERIVED, "symbol-notes", f"Notes on the symbol table of {notes.release}",
+            item=rungs.ITEM, sources=(btf, kallsyms),
+        ),
+    ]  # fmt: skip
 
 
 def _keep(desk: Desk, facts: Facts, sources: tuple[Exhibit, ...], profiles: Path) -> None:

@@ -30,6 +30,7 @@ from forensics.volatility.written import Written
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _WARNINGS_KEPT = 20
+_TOLD = ("peak_memory", "processor_seconds", "torn_rows", "warnings")
 
 
 @dataclass
@@ -81,13 +82,15 @@ class _Run:
         except (Exception, SystemExit) as error:  # noqa: BLE001 (told to the worker, which records it; the traceback goes to its log)
             traceback.print_exc()
             why = reason(error)
+        used = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "why": why or _lost_words(self.lost),
             "passed_over": bool(self.lost and not why),
             "warnings": [*self.torn[:_WARNINGS_KEPT], *self.warnings.kept],
             "torn_rows": len(self.torn),
             "files": self.written.told if self.written else [],
-            "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory": used.ru_maxrss * 1024,
+            "processor_seconds": round(used.ru_utime + used.ru_stime, 2),
         }
 
     def _rows(self) -> None:
@@ -168,7 +171,9 @@ def ended(child: Child, status: int, cut: str) -> Ended:
     why = cut or told.get("why", "") or _death(status)
     rows = _whole_rows(child.path)
     facts: dict[str, JSON] = {"rows": max(rows, 0), "seconds": round(time.monotonic() - child.started, 2)}
-    facts |= {name: told[name] for name in ("peak_memory", "torn_rows", "warnings") if told.get(name)}
+    facts |= {
+        name: told[name] for name in ("peak_memory", "processor_seconds", "torn_rows", "warnings") if told.get(name)
+    }
     files = tuple((str(one["file"]), str(one["named"])) for one in told.get("files", ()))
     if why:
         to_its_end = bool(told.get("passed_over")) and rows >= 0

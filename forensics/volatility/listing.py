@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from forensics import tables
-from forensics.errors import StageFailed
+from forensics.errors import ForensicsError, StageFailed
 from forensics.model import Outcome
 from forensics.volatility.messages import Ended, Job, Limits, Unusable
 from forensics.volatility.session import run
@@ -83,6 +84,28 @@ def _rows(
     if not ended.kept or ended.outcome is Outcome.EMPTY:
         raise _none(ended.reason)
     return tables.read(work / f"{plugin}.jsonl"), ended
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of trying symbol tables on an image, one after the other."""
+
+    table: str  # the name of the first that fits; "" when none does
+    found: ProcessList | None
+    unfit: tuple[str, ...]  # the others before it, each with why it does not fit
+
+
+def try_tables(image: Path, named: Mapping[str, Path], work: Path, places: tuple[int, ...] = ()) -> Tried:
+    """Read the process list with the first table that fits the image; `work` is a folder of its own."""
+    unfit: list[str] = []
+    for number, (name, table) in enumerate(named.items()):
+        try:
+            found = processes(image, table, work / f"table-{number}", places=places)
+        except ForensicsError as problem:
+            unfit.append(f"{name}: {problem}")
+            continue
+        return Tried(name, found, tuple(unfit))
+    return Tried("", None, tuple(unfit))
 
 
 def _none(reason: str) -> NoProcessList:

@@ -40,13 +40,27 @@ def packing(table: Path) -> str:
     return table.suffix if table.suffix in PACKED else ""
 
 
-def banner(table: Path) -> bytes:
-    """Read the banner that a table is for; NoTable when it has none, or cannot be unpacked."""
+def same(ours: Path, other: Path) -> bool:
+    """Tell whether another table says what one that `isf` made says, whatever each was made of."""
+    mine = _text(ours)
+    try:
+        return _text(other).startswith(mine[: mine.rfind(b'},"metadata":')])
+    except NoTable:
+        return False
+
+
+def _text(table: Path) -> bytes:
     try:
         with PACKED.get(table.suffix, open)(table, "rb") as file:
-            text = file.read(_LARGEST)
+            text: bytes = file.read(_LARGEST)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise NoTable(f"it cannot be read ({error})") from None
+    return text
+
+
+def banner(table: Path) -> bytes:
+    """Read the banner that a table is for; NoTable when it has none, or cannot be unpacked."""
+    text = _text(table)
     at = text.find(b'"linux_banner"')
     try:
         entry = text[max(at, 0) :][:_ENTRY].decode().partition(":")[2].lstrip()

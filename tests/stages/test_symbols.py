@@ -21,9 +21,10 @@ from forensics.model import (
     Role,
     SymbolTable,
 )
+from forensics.profiles import rungs
 from forensics.progress import Silent
 from forensics.stage import Desk, Entered
-from forensics.stages.symbols import SymbolSettings, load_table, make_symbols
+from forensics.stages.symbols import SymbolSettings, make_symbols
 from tests.isf.blobs import VERSION, listing, small
 from tests.volatility import tiny
 
@@ -136,9 +137,9 @@ def test_a_kernel_linked_elsewhere_is_read_by_its_config(desk: Desk, facts: Fact
 
 def test_the_product_is_the_table_or_the_reason(tmp_path: Path) -> None:
     table = exhibit("I0001", "symbol-table", Path("symbols.json"))
-    assert load_table(Entered((table,), (), tmp_path)) == SymbolTable((table,), table)
+    assert rungs.load(Entered((table,), (), tmp_path)) == SymbolTable((table,), table)
     failed = Result("symbols", Outcome.FAILED, "kallsyms has no init_task")
-    assert load_table(Entered((), (failed,), tmp_path)) == NoSymbols((), "kallsyms has no init_task")
+    assert rungs.load(Entered((), (failed,), tmp_path)) == NoSymbols((), "kallsyms has no init_task")
 
 
 def test_a_table_is_kept_and_serves_where_the_kernel_gives_too_little(desk: Desk, facts: Facts) -> None:
@@ -149,7 +150,7 @@ def test_a_table_is_kept_and_serves_where_the_kernel_gives_too_little(desk: Desk
         draft.path.unlink()
     (again,), result = work(desk, replace(known, btf=None))
     assert (again.kind, again.path.read_bytes(), result.outcome) == ("symbol-table", made, Outcome.DONE)
-    assert "web01" in str(result.facts["kept"])
+    assert "web01" in str(result.facts["tables"])
     again.path.unlink()
     none, other = work(desk, replace(known, btf=None, build_id="cd" * 20))
     assert (none, other.outcome) == ([], Outcome.ABSENT)
@@ -159,22 +160,54 @@ def test_a_table_is_kept_and_serves_where_the_kernel_gives_too_little(desk: Desk
 def test_a_table_that_the_analyst_gives_is_taken_before_any_other(desk: Desk, facts: Facts, tmp_path: Path) -> None:
     given = tiny.table(tmp_path / "mine.json", facts.proc_version + b"\0")
     settings = SymbolSettings(tmp_path / "profiles", given)
-    draft, result = make_symbols.work(desk, facts, settings)
+    draft, made, _, result = make_symbols.work(desk, facts, settings)
     assert isinstance(draft, Draft)
+    assert isinstance(made, Draft)
+    assert made.path.name == "symbols.json"
     assert isinstance(result, Result)
     assert (draft.kind, draft.path.read_bytes()) == ("symbol-table", given.read_bytes())
     assert result.outcome is Outcome.DONE
     assert draft.facts["origin"] == "given by the analyst: mine.json"
 
 
-def test_a_given_table_of_another_kernel_is_refused_and_both_are_named(
+def test_a_given_table_of_another_kernel_is_refused_and_the_next_rung_is_taken(
     desk: Desk, facts: Facts, tmp_path: Path
 ) -> None:
     settings = SymbolSettings(tmp_path / "profiles", tiny.table(tmp_path / "mine.json"))
-    (result,) = make_symbols.work(desk, facts, settings)
+    *drafts, result = make_symbols.work(desk, facts, settings)
+    assert isinstance(result, Result)
+    assert [one.path.name for one in drafts if isinstance(one, Draft)] == ["symbols.json", "symbol-notes.json"]
+    assert result.outcome is Outcome.DONE
+    assert "6.1.0-tiny" in result.reason
+    assert result.facts["not_taken"] == [result.reason]
+
+
+def test_a_given_table_of_another_kernel_fails_where_nothing_else_is_there(
+    desk: Desk, facts: Facts, tmp_path: Path
+) -> None:
+    settings = SymbolSettings(tmp_path / "profiles", tiny.table(tmp_path / "mine.json"))
+    (result,) = make_symbols.work(desk, replace(facts, btf=None), settings)
     assert isinstance(result, Result)
     assert result.outcome is Outcome.FAILED
-    assert "6.1.0-tiny" in result.reason
+    assert all(words in result.reason for words in ("6.1.0-tiny", "no BTF", "dwarf2json"))
+
+
+def test_a_kept_table_is_a_rung_of_its_own_only_where_it_says_something_else(
+    desk: Desk, facts: Facts, tmp_path: Path
+) -> None:
+    known = replace(facts, build_id="ab" * 20)
+    assert [one.path.name for one in work(desk, known)[0]] == ["symbols.json", "symbol-notes.json"]
+    for path in desk.work.iterdir():
+        path.unlink()
+    (tmp_path / "kallsyms").write_text(listing(0x1140_0000))  # of another boot: it says the same
+    drafts, _ = work(desk, replace(known, kernel_offset=None))
+    assert [one.path.name for one in drafts] == ["symbols.json", "symbol-notes.json"]
+    for path in desk.work.iterdir():
+        path.unlink()
+    (tmp_path / "kallsyms").write_text(listing(more="ffffffff82fff000 D forged"))
+    drafts, result = work(desk, replace(known, kernel_offset=None))
+    assert [one.path.name for one in drafts] == ["symbols.json", "symbol-notes.json", "kept-symbols.json"]
+    assert len(result.facts["tables"]) == 2  # type: ignore[arg-type]
 
 
 def test_where_nothing_fits_it_is_said_what_would_do(desk: Desk, facts: Facts, tmp_path: Path) -> None:

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from forensics.cli import app
+from forensics.errors import UsageError
+from forensics.plan import load
 from forensics.volatility import DEFAULT, available
 
 
@@ -32,3 +39,16 @@ def test_a_folder_of_the_users_is_listed_with_its_purpose(plugin: Callable[..., 
     found = {one.name: one.purpose for one in available([place])}
     assert found["mine.Mine"] == "Mine of a test."
     assert found["linux.deeper.Deeper"] == "Deeper of a test."
+
+
+def test_a_plans_folder_beside_it_is_listed_and_one_that_is_not_there_is_refused(
+    plugin: Callable[..., Path], tmp_path: Path
+) -> None:
+    plugin("Mine", "yield 0, (1, 'a')")
+    plan = tmp_path / "mine.yaml"
+    plan.write_text("name: mine\nplugin_folders: [mine]\n")
+    ended = CliRunner().invoke(app, ["plugins", "--json", "--plan", str(plan)])
+    assert "mine.Mine" in {one["name"] for one in json.loads(ended.stdout)}
+    plan.write_text("name: mine\nplugin_folders: [others]\n")
+    with pytest.raises(UsageError, match="plugin folder is not there"):
+        _ = load(str(plan)).folders
