@@ -19,7 +19,7 @@ from volatility3.framework.symbols.linux.network import NetSymbols
 
 from forensics.model import JSON
 from forensics.text import show
-from forensics.volatility import tablefile
+from forensics.volatility import crashsymbols, tablefile
 from forensics.volatility.layers import ReceivedLime, mapped_file, received_lime
 from forensics.volatility.paging import Paging, settle
 from forensics.volatility.quirks import mend_types
@@ -70,6 +70,7 @@ def open_image(image: Path, table: Path, places: Sequence[int] = ()) -> Image:
     symbols = _symbols(context)
     paging = settle(context, layer, symbols, notes)
     context.add_layer(paging.layer)
+    crashsymbols.tell(paging.layer, symbols, notes)
     _adopt(context, paging.layer, symbols)
     facts = _facts(paging, banner, notes) | {"bytes_missing": memory.missing}
     _test(context, paging)

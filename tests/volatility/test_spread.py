@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from forensics import tables
+from forensics import tables, verify
 from forensics.errors import StageFailed, UsageError
 from forensics.hashing import hash_file
 from forensics.model import Outcome
 from forensics.volatility import Ended, Job, run
 from forensics.volatility.spread import Cluster, connected, spread, work
+from tests.lab.workstation import CaseFolder, Workstation
 from tests.volatility import tiny
 
 DASK = Path(sys.executable).with_name("dask")
@@ -97,6 +99,26 @@ def test_a_cluster_gives_what_this_machine_gives(cluster: Cluster, job: Job, tmp
     assert there[PLUGINS[0]].outcome is Outcome.DONE
     assert there[PLUGINS[3]].outcome is Outcome.NOT_RUN
     assert rows == {name: tables.read(tmp_path / "rows" / f"{name}.jsonl") for name in PLUGINS[:2]}
+
+
+@pytest.mark.faults
+def test_a_case_is_analysed_on_a_cluster_by_the_command(cluster: Cluster, tmp_path: Path) -> None:
+    desk = Workstation(tmp_path)
+    desk.open_case("2026-0009")
+    image, table = tiny.image(tmp_path / "m.lime"), tiny.table(tmp_path / "t.json")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"name: short\nplugins: [{', '.join(PLUGINS)}]\n")
+    assert desk.forensics("import", "2026-0009", str(image), "--target", "db02").code == 0
+    words = ["run", "2026-0009", "--symbols", str(table), "--plan", str(plan), "--until", "analyse"]
+    done = desk.forensics(*words, "--cluster", cluster.address, "--cluster-tls", cluster.tls)
+    assert done.code == 3, (done.out, done.err)  # one plugin that there is not
+    case = CaseFolder(desk.root / "cases" / "2026-0009")
+    assert {row["PID"] for row in case.table(PLUGINS[0])} >= {task.pid for task in tiny.THREE}
+    ends = {name: outcome for name, (outcome, _) in case.items("analyse").items()}
+    assert ends == dict(zip(PLUGINS, ("done", "done", ends[PLUGINS[2]], "not run"), strict=True))
+    assert verify.verify(case.folder).code == 0
+    started = [one for one in case.events if (one["stage"], one["outcome"]) == ("analyse", "started")]
+    assert [cluster.address in json.dumps(one["details"]["settings"]) for one in started] == [True]
 
 
 def test_a_worker_that_has_another_image_does_not_analyse_it(cluster: Cluster, job: Job, tmp_path: Path) -> None:
