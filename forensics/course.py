@@ -10,7 +10,8 @@ from forensics.casefile import Case
 from forensics.errors import ForensicsError, UsageError
 from forensics.events import Action
 from forensics.host import Gone, Host
-from forensics.model import Exhibit, Facts, Preflight, Proof, Target, Verdict
+from forensics.lime.made import Key
+from forensics.model import Exhibit, Facts, NotBuilt, Preflight, Proof, Target, Verdict
 from forensics.pipeline import Run, Step
 from forensics.plan import Plan
 from forensics.progress import Progress
@@ -20,6 +21,7 @@ from forensics.ssh import Secret, Secrets, connect
 from forensics.stages.acquire import AcquireSettings, acquire
 from forensics.stages.analyse import analyse, settings_of
 from forensics.stages.build import BuildSettings, build
+from forensics.stages.build_there import ThereSettings, build_on_target
 from forensics.stages.collect import collect
 from forensics.stages.headers import HeaderSettings, headers
 from forensics.stages.interpret import InterpretSettings, interpret
@@ -30,6 +32,7 @@ from forensics.stages.survey import survey
 from forensics.stages.symbols import SymbolSettings, make_symbols
 
 ORDER = (survey, headers, build, make_symbols, acquire, prove, collect, seal, analyse, interpret, report)
+"""Behind build, and only where the analyst asks for it and none was made here, comes `build_on_target`."""
 STAGES = tuple(stage.name for stage in ORDER)
 
 
@@ -50,6 +53,7 @@ class Order:
     module_key: Path | None = None
     module_certificate: Path | None = None
     module_passphrase: Secret | None = None
+    build_on_target: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Summary:
         copied are none at all, for what they are good for is the module.
         """
         proven = self.verdict is Verdict.COMPLETE
-        means = {headers.name, build.name} if proven else {headers.name}
+        means = {headers.name, build.name, build_on_target.name} if proven else {headers.name}
         short = [step for step in self.steps if step.short and step.stage not in means]
         return not (self.left or short) and self.verdict in {None, Verdict.COMPLETE}
 
@@ -145,6 +149,10 @@ class _Course:
         own = run.step(headers, asked, facts, HeaderSettings(profiles, given=order.headers is not None))
         self._passed(headers.name)
         module = run.step(build, facts, own, sources, order.module_passphrase)
+        if order.build_on_target and isinstance(module, NotBuilt):
+            key = Key(order.module_key, order.module_certificate)
+            there = ThereSettings(order.lime_source, order.package_source, key)
+            module = run.step(build_on_target, asked, facts, module, there, order.module_passphrase)
         self._passed(build.name)
         table = run.step(make_symbols, facts, SymbolSettings(profiles, order.symbols))
         self._passed(make_symbols.name)

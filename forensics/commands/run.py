@@ -91,6 +91,9 @@ def run(
     package_source: Annotated[
         str, typer.Option(help="Where the target's packages are: an apt archive's URL, or a folder of .deb files.")
     ] = "",
+    build_on_target: Annotated[
+        bool, typer.Option("--build-on-target", help="Compile LiME there when it cannot be made here: a deviation.")
+    ] = False,
     module_key: Annotated[
         Path | None,
         typer.Option(help="Sign the module with this private key, PEM: Secure Boot.", exists=True, dir_okay=False),
@@ -154,6 +157,7 @@ def run(
         module_key=module_key.absolute() if module_key else None,
         module_certificate=module_certificate.absolute() if module_certificate else None,
         module_passphrase=secret(module_passphrase_fd, ask=False, prompt=""),
+        build_on_target=build_on_target,
     )
     _run_one(case, machine, secrets, order, as_json=as_json)
 

@@ -37,6 +37,9 @@ STAGES = {
     "report": "Report: this document, made from the case as of one ledger entry.",
     "sign": "Sign: a copy of an earlier report, with the examiner's certificate.",
 }
+_WHERE_ASKED = {
+    "build_on_target": "Build on the target, as the examiner asked: LiME compiled there, with its compiler."
+}
 
 
 def cover(record: CaseRecord) -> Section:
@@ -233,7 +236,7 @@ def _steps(record: CaseRecord) -> list[tuple[str, ...]]:
             start = moment(began.get(key, ""))
             rows.append(
                 (
-                    STAGES.get(stage, stage),
+                    (STAGES | _WHERE_ASKED).get(stage, stage),
                     target,
                     start,
                     moment(text(event, "time")),

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from forensics.errors import ForensicsError
-from forensics.lime import compiling, kmod, module_signing, supplies, trees
+from forensics.lime import compiling, supplies, trees
 from forensics.lime.apt import AptSource
 from forensics.lime.compiling import Compiled, LimeSource
 from forensics.lime.headers import Headers
-from forensics.lime.module_signing import Signer
+from forensics.lime.made import ITEM, Key, checked, finish, load_module, log_draft, module_draft
 from forensics.lime.packages import Package, PackageSource, PackageUnavailable
 from forensics.lime.room import Room, confined
 from forensics.lime.target_headers import TargetHeaders
 from forensics.lime.trees import Wanted
-from forensics.model import JSON, Draft, Facts, LimeModule, NotBuilt, Outcome, Result, Role
+from forensics.model import Draft, Facts, Outcome, Result
 from forensics.profiles import keeping
 from forensics.profiles.keeping import KeptModule
 from forensics.profiles.record import Kernel
 from forensics.ssh import Secret
-from forensics.stage import Desk, Entered, stage
-
-ITEM = "lime"
+from forensics.stage import Desk, stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +60,6 @@ class _Bench:
     work: Path
 
 
-def load_module(entered: Entered) -> LimeModule | NotBuilt:
-    """Give the module as it stands on record, or why there is none."""
-    module, result = entered.one("lime-module"), entered.result(ITEM)
-    if module is None:
-        return NotBuilt(entered.exhibits, result.reason if result else "the build did not end")
-    facts = module.facts
-    return LimeModule(entered.exhibits, module, str(facts.get("lime_version", "")), str(facts.get("vermagic", "")))
-
-
 @stage(gives=load_module)
 def build(
     desk: Desk, facts: Facts, headers: TargetHeaders, settings: BuildSettings, passphrase: Secret | None = None
@@ -85,29 +73,20 @@ def build(
             copied = desk.path(headers.archive) if headers.archive else None
             log.say(f"headers of the target: {headers.archive.digest if headers.archive else headers.reason}")
             made, for_others = _make(desk, facts, settings, copied, log, Path(folder))
-            module = kmod.read(made.path)
-            _refuse_mismatch(module, facts)
+            module = checked(made.path, facts)
             kept = desk.work / "lime.ko"
             if for_others:
                 _keep(settings.profiles, facts, made, module.vermagic, log)
-            signed_by = _finish(made.path, kept, facts, settings, passphrase)
+            key = Key(settings.module_key, settings.module_certificate)
+            signed_by = finish(made.path, kept, facts, key, passphrase)
             log.say(f"signed by {signed_by}" if signed_by else "not signed")
         except (ForensicsError, ValueError, OSError) as error:
             made, reason = None, str(error)
             log.say(f"NOT BUILT: {reason}")
     if made:
-        yield _module_draft(kept, made, module, signed_by)
-    yield _log_draft(desk, log)
+        yield module_draft(kept, made.lime_version, made.origin, module, signed_by)
+    yield log_draft(desk.work, log.lines)
     yield Result(ITEM, Outcome.DONE if made else Outcome.FAILED, reason)
-
-
-def _finish(made: Path, kept: Path, facts: Facts, settings: BuildSettings, passphrase: Secret | None) -> str:
-    """Put the module where it is entered from, signed where the analyst gave a key; gives whose signature it is."""
-    if settings.module_key is None or settings.module_certificate is None:
-        shutil.copyfile(made, kept)
-        return ""
-    found = module_signing.hash_of(facts.config)
-    return module_signing.sign(made, kept, Signer(settings.module_key, settings.module_certificate, passphrase, found))
 
 
 def _keep(profiles: Path, facts: Facts, made: KeptModule, vermagic: str, log: _Log) -> None:
@@ -218,33 +197,3 @@ def _origin(headers: Headers, source: LimeSource, compiled: Compiled, room: Room
     named = [f"LiME {source.version}: {source.package.name if source.package else source.folder}"]
     compiler = f"compiler: {compiled.compiler}, of {room.origin}"
     return (f"headers: {headers.origin}", *named, compiler, *map(str, packages))
-
-
-def _refuse_mismatch(module: kmod.KernelModule, facts: Facts) -> None:
-    found = kmod.differences(module, release=facts.release, machine=facts.machine, versions=facts.symbol_versions)
-    if found:
-        raise ForensicsError(
-            "the module is not for the target's kernel, and is not uploaded",
-            why="; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else ""),
-            remedy="give headers of exactly that kernel",
-        )
-
-
-def _module_draft(path: Path, made: KeptModule, module: kmod.KernelModule, signed_by: str) -> Draft:
-    facts: dict[str, JSON] = {
-        "lime_version": made.lime_version,
-        "vermagic": module.vermagic,
-        "machine": module.machine,
-        "signed": bool(signed_by) or module.signed,
-        "signed_by": signed_by,
-        "symbols_with_crc": len(module.versions),
-        "origin": list(made.origin),
-    }
-    title = f"LiME {made.lime_version} for {module.release}"
-    return Draft(path, Role.INSTRUMENT, "lime-module", title, "lime.ko", ITEM, facts=facts)
-
-
-def _log_draft(desk: Desk, log: _Log) -> Draft:
-    path = desk.work / "build.txt"
-    path.write_text("\n".join(log.lines) + "\n", encoding="utf-8", errors="backslashreplace")
-    return Draft(path, Role.INSTRUMENT, "build-log", "How the LiME module was made", "build.txt", ITEM)
