@@ -45,16 +45,10 @@ class Lime:
         """Put the module on tmpfs; afterwards nothing of it is there, and the kernel's taint is read again."""
         if materials.module_path is None or materials.module_digest is None:
             raise ValueError("prepared without a module")
-        loading.refuse_loaded(host)
-        record: dict[str, JSON] = {"module": str(materials.module_digest), "taint_before": loading.taint(host)}
-        with host.workplace() as place:
-            module = place / "lime.ko"
-            host.put(materials.module_path, module)
-            yield LimePrepared(
-                host, module, materials.module_digest.value, facts, materials.wishes, self.timeout, record
-            )
-        record["taint_after"] = loading.taint(host)
-        record["still_loaded"] = "lime" in loading.modules(host)
+        path, digest = materials.module_path, materials.module_digest
+        record: dict[str, JSON] = {}
+        with loading.placed(host, path, digest, record) as module:
+            yield LimePrepared(host, module, digest.value, facts, materials.wishes, self.timeout, record)
 
 
 @dataclass

@@ -45,21 +45,17 @@ class LimeDisk:
         if materials.module_path is None or materials.module_digest is None:
             raise ValueError("prepared without a module")
         needed = sum(one.size + HEADER.size for one in facts.ram) or facts.memory_total
-        record: dict[str, JSON] = {"disk": folders.inspect(host, materials.wishes.folder, needed)}
-        loading.refuse_loaded(host)
-        record |= {
-            "module": str(materials.module_digest),
-            "taint_before": loading.taint(host),
+        record: dict[str, JSON] = {
+            "disk": folders.inspect(host, materials.wishes.folder, needed),
             "bytes_expected": needed,
         }
         place = folders.name(materials.wishes.folder)
-        with host.change(folders.change(place, stays=materials.wishes.leave_there)), host.workplace() as work:
+        with (
+            loading.placed(host, materials.module_path, materials.module_digest, record) as module,
+            host.change(folders.change(place, stays=materials.wishes.leave_there)),
+        ):
             folders.make(host, place)
-            module = work / "lime.ko"
-            host.put(materials.module_path, module)
             yield DiskPrepared(host, module, place / folders.FILE, materials, record)
-        record["taint_after"] = loading.taint(host)
-        record["still_loaded"] = "lime" in loading.modules(host)
 
 
 @dataclass

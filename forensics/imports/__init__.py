@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from forensics.imports import avml, elf, flattened, kdump
+from forensics.imports import avml, deflated, elf, flattened, kdump
 from forensics.imports.spans import Converted, LimeWriter, Unreadable
 from forensics.lime import format as lime_format
 from forensics.model import MemoryRange
@@ -24,6 +24,7 @@ class Form(StrEnum):
     """What a file is, by its first bytes; LiME's padded and raw files and any other have none to tell."""
 
     LIME = "lime"
+    DEFLATED = "lime, compressed"
     AVML = "avml"
     ELF = "elf"
     KDUMP = "kdump"
@@ -45,7 +46,14 @@ _ELSEWHERE = {
     b"PAGEDU64": "a Windows crash dump",
     b"DISKDUMP": "a diskdump of kernels before 2.6.13",
     b"hibr": "a Windows hibernation file",
+    b"QEVM": "a saved state of QEMU (virsh dump makes one without --memory-only)",
+    b"LibvirtQemudSave": "a machine that libvirt saved",
+    b"\x7fVirtualBox": "a saved state of VirtualBox",
     b"\x1f\x8b": "compressed with gzip",
+    b"BZh": "compressed with bzip2",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"\xff\x06\0\0sNaPpY": "compressed with snappy",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"\x28\xb5\x2f\xfd": "compressed with zstd",
     b"\xfd7zXZ\0": "compressed with xz",
     b"PK\x03\x04": "a ZIP archive",
@@ -56,7 +64,7 @@ _ELSEWHERE = {
 def recognise(path: Path) -> Form:
     """Tell what a file is; Unreadable for an empty file and for what is known to be something else."""
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(4096)
     if not head:
         raise Unreadable("the image is an empty file", where=str(path))
     for mark, what in _ELSEWHERE.items():
@@ -67,7 +75,8 @@ def recognise(path: Path) -> Form:
                 why=f"it is {what}",
                 remedy="unpack it, or convert it with what made it; lime, avml, raw, ELF cores and vmcores are read",
             )
-    return next((form for mark, form in _MARKS if head.startswith(mark)), Form.RAW)
+    other = Form.DEFLATED if deflated.begins(head) else Form.RAW
+    return next((form for mark, form in _MARKS if head.startswith(mark)), other)
 
 
 _MOST_RANGES = 1 << 20
@@ -106,9 +115,9 @@ def convert(order: Order, form: Form) -> Converted:
     with LimeWriter(order.output, order.room) as writer:
         if form is Form.RAW:
             return _raw(order, writer)
-        reader = {Form.AVML: avml.read, Form.ELF: elf.read, Form.KDUMP: kdump.read}[form]
+        readers = {Form.AVML: avml.read, Form.DEFLATED: deflated.read, Form.ELF: elf.read, Form.KDUMP: kdump.read}
         with order.source.open("rb") as file:
-            return reader(file, writer, order.progress)
+            return readers[form](file, writer, order.progress)
 
 
 def _raw(order: Order, writer: LimeWriter) -> Converted:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from forensics import text
 from forensics.errors import ForensicsError, Refused, StageFailed
 from forensics.host import Change, Completed, Host, Limits, Stream
 from forensics.lime import refusals
-from forensics.model import JSON, Facts, LimeModule, NotBuilt, Preflight
+from forensics.model import JSON, Digest, Facts, LimeModule, NotBuilt, Preflight
 from forensics.survey import preflight
 
 ENDING = 60.0
@@ -69,6 +70,21 @@ def change(module: Path, sha256: str, parameters: Mapping[str, str]) -> Change:
         gone=("/bin/sh", "-c", _GONE, parameters["path"]),
         details=f"{' '.join(words(parameters))}, sha256:{sha256}",
     )
+
+
+@contextmanager
+def placed(host: Host, module: Path, digest: Digest, record: dict[str, JSON]) -> Iterator[Path]:
+    """Put a module on tmpfs; afterwards nothing of it is there, and the kernel's taint is read again.
+
+    Refused when a module of LiME's name is loaded already.
+    """
+    refuse_loaded(host)
+    record |= {"module": str(digest), "taint_before": taint(host)}
+    with host.workplace() as place:
+        host.put(module, place / "lime.ko")
+        yield place / "lime.ko"
+    record["taint_after"] = taint(host)
+    record["still_loaded"] = "lime" in modules(host)
 
 
 def words(parameters: Mapping[str, str]) -> tuple[str, ...]:

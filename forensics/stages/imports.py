@@ -21,7 +21,8 @@ from forensics.survey import procfs
 ITEM = "memory"
 _PIECE = 1 << 20
 _RESERVE = 64 << 20  # bytes that stay free on the case's file system
-_KINDS = {Form.KDUMP: "vmcore", Form.FLATTENED: "vmcore.flat", Form.ELF: "elf", Form.AVML: "avml", Form.RAW: "raw"}
+_KINDS = {Form.KDUMP: "vmcore", Form.FLATTENED: "vmcore.flat", Form.ELF: "elf", Form.AVML: "avml", Form.RAW: "raw",
+          Form.DEFLATED: "lime.zlib"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from forensics import imports
 from forensics.imports import Converted, Form, Order, Unreadable
+from forensics.lime.format import header
 from forensics.model import MemoryRange
 from forensics.progress import Silent
 from tests.imports import vmcores
@@ -202,9 +205,59 @@ def test_no_image_takes_more_room_than_there_is(tmp_path: Path) -> None:
         convert(vmcores.kdump(tmp_path / "vmcore", held, present=500), room=100 * PAGE)
 
 
+def deflated(content: bytes) -> bytes:
+    """Compress as LiME does: a window of 2 KiB (src/deflate.c)."""
+    packer = zlib.compressobj(wbits=11, memLevel=5)
+    return packer.compress(content) + packer.flush()
+
+
+HELD = {0x1000: random.Random(7).randbytes(2 * PAGE) + bytes(3 * PAGE), 0x100000: b"b" * PAGE}
+
+
+def lime(held: dict[int, bytes]) -> bytes:
+    return b"".join(header(MemoryRange(at, at + len(data) - 1)) + data for at, data in held.items())
+
+
+def test_what_lime_itself_compressed_is_the_memory_that_it_was(tmp_path: Path) -> None:
+    """Its first bytes are those of zlib: taken for raw memory, all of it would stand at wrong addresses."""
+    source = tmp_path / "memory"
+    source.write_bytes(deflated(lime(HELD)))
+    assert imports.recognise(source) is Form.DEFLATED
+    made, found = convert(source)
+    assert (made.shortfalls, made.ranges, found) == ((), 2, HELD)
+
+
 @pytest.mark.parametrize(
-    ("start", "what"), [(b"PAGEDU64", "Windows"), (b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "ZIP")]
+    ("damage", "words"),
+    [
+        (lambda whole: whole[:-6000], "ends before its end"),
+        (lambda whole: whole[:3000] + b"\xff\xff" + whole[3002:], "damaged"),
+        (lambda whole: whole + b"more", "behind the compressed stream"),
+        (lambda _: deflated(lime(HELD)[:-1]), "ends 1 bytes before the end of range 0x100000"),
+        (lambda _: deflated(lime(HELD) + b"EMiL"), "is none"),
+        (lambda _: deflated(lime(HELD) + lime(HELD)), "overlaps or goes back"),
+    ],
 )
+def test_what_a_compressed_image_lacks_is_said(tmp_path: Path, damage: Callable[[bytes], bytes], words: str) -> None:
+    source = tmp_path / "memory"
+    source.write_bytes(damage(deflated(lime(HELD))))
+    made, found = convert(source)
+    assert words in " ".join(made.shortfalls)
+    assert found.keys() <= HELD.keys()
+
+
+def test_a_zlib_stream_of_something_else_is_no_image_of_limes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(deflated(b"something else" * 100))
+    assert imports.recognise(tmp_path / "file") is Form.RAW
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"PAGEDU64", "Windows"), (b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "ZIP"), (b"QEVM\0\0\0\x03", "QEMU"),
+        (b"BZh91AY", "bzip2"), (b"\x04\x22\x4d\x18", "lz4"), (b"LibvirtQemudSave\2", "libvirt"),
+    ],
+)  # fmt: skip
 def test_what_is_something_else_is_named(tmp_path: Path, start: bytes, what: str) -> None:
     (tmp_path / "file").write_bytes(start + bytes(100))
     with pytest.raises(Unreadable) as raised:
