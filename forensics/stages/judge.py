@@ -127,7 +127,7 @@ def _judge_ranges(desk: Desk, judgement: _Judgement, image: MemoryImage, facts: 
         judgement.reasons.append("whole by its own list of what RAM there was; no other map was there to compare with")
     else:
         judgement.at_best(Verdict.UNKNOWN, "no RAM map came with it: nothing tells what it has to hold (--ram-map)")
-    if image.engine == "import (lime)":
+    if image.engine.startswith("import (lime"):  # compressed by LiME, too
         _judge_zeros(desk, judgement, image)
 
 
