@@ -20,8 +20,10 @@ def gather(values: Integers, rows: Integers) -> Integers:
     """Give the value of each row; -1 for no row."""
     if not len(values):
         return rows
-    found = values.take(rows, mode="wrap")
-    found[rows == NONE] = NONE
+    found = values.take(rows, mode="clip")
+    none = rows == NONE
+    if bool(none.any()):
+        found[none] = NONE
     return found
 
 
@@ -40,8 +42,8 @@ class Grid:
     def of(cls, trace: Trace) -> Grid:
         """Make the numbers as small as they can be."""
         devices, code = numbered(trace.device)
-        above = np.setdiff1d(trace.origin[trace.event[trace.said] == A], devices)
-        if len(above):
+        above = trace.origin[trace.event[trace.said] == A]
+        if len(above):  # numpy's sets bring a part of it that takes as long as all of this
             devices = np.union1d(devices, above)
             code = np.searchsorted(devices, trace.device)
         highest = int(trace.sector.max(initial=0)) + (int(trace.size.max(initial=0)) // SECTOR)
@@ -108,7 +110,7 @@ def _cut(trace: Trace, kind: npt.NDArray[np.uint8], grid: Grid) -> Bios:
     whole = np.arange(len(rows))
     halves = np.flatnonzero(split)
     known = (grid.at(rows, start), rows)
-    whole[halves] = grid.keys.before(known, grid.pairs(rows[halves]))
+    whole[halves] = grid.keys.known(known).before(grid.pairs(rows[halves]))
     lost = whole == NONE  # cut from a bio that was queued before the trace began
     whole = np.where(lost, np.arange(len(rows)), whole)
     origin = roots(whole)

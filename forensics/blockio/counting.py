@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from forensics.blockio.events import PC, SECTOR, UT, WRITE, C, D, F, M, Q, R, U
-from forensics.blockio.sorting import Integers
+from forensics.blockio.sorting import Integers, numbered
 from forensics.blockio.trace import Trace
 
 _EVENTS, _WAYS = 32, 4
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14
 """Events that are counted at a time: few enough for a processor's cache."""
+_MOVES = np.zeros(256, np.bool_)
+_MOVES[[D, C, R]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,18 @@ def count(trace: Trace) -> Counts:
     block = max(_BLOCK, 4 * room)
     for first in range(0, len(trace), block):
         part = slice(first, first + block)
-        kind = trace.event[part].astype(np.int64)
+        kind = trace.event[part].astype(np.uint32)
         category = trace.category[part]
-        kind <<= 1
-        kind |= (category & WRITE) != 0
-        kind <<= 1
-        kind |= (category & PC) != 0
-        if len(devices) > 1 or len(cpus) > 1:
-            kind += (device(trace.device[part]) * len(cpus) + cpu(trace.cpu[part])) * (_EVENTS * _WAYS)
-        events += np.bincount(kind, minlength=room)[:room]
-        size += np.bincount(kind, trace.size[part], room)[:room]
+        kind <<= 2
+        kind |= category & WRITE  # the second bit
+        kind |= (category & PC) // PC
+        of = kind.astype(np.int64)
+        if len(cpus) > 1:
+            of += cpu(trace.cpu[part]) * (_EVENTS * _WAYS)
+        if len(devices) > 1:
+            of += device(trace.device[part]) * (len(cpus) * _EVENTS * _WAYS)
+        events += np.bincount(of, minlength=room)[:room]
+        size += np.bincount(of, trace.size[part], room)[:room]
     return Counts(tuple(devices), tuple(cpus), events.reshape(shape), size.reshape(shape))
 
 
@@ -97,19 +101,21 @@ def _places(values: npt.NDArray[np.unsignedinteger]) -> tuple[list[int], Callabl
         there = np.zeros(1 << 16, np.bool_)
         there[values] = True
         at = np.cumsum(there) - 1
-        return np.flatnonzero(there).tolist(), at.take
-    few = np.unique(values)
-    return few.tolist(), lambda some: np.searchsorted(few, some)
+        few = np.flatnonzero(there)
+        if few[-1] == len(few) - 1:
+            return few.tolist(), lambda some: some.astype(np.int64)
+        return few.tolist(), at.take
+    devices, _ = numbered(values)
+    return devices.tolist(), lambda some: np.searchsorted(devices, some)
 
 
 def depths(trace: Trace, device: int) -> tuple[int, int]:
     """Give the most reads and the most writes that were issued and not completed at one moment, as blkparse counts."""
     moves = _moves(trace)
-    if not bool((trace.device == device).all()):
-        moves = moves[trace.device[moves] == device]
-    write = (trace.category.take(moves) & WRITE) != 0
     step = _steps(trace, moves)
-    return int(_running(step[~write]).max(initial=0)), int(_running(step[write]).max(initial=0))
+    step *= trace.device.take(moves) == device
+    writes = step * ((trace.category.take(moves) & WRITE) != 0)
+    return int(_running(step - writes).max(initial=0)), int(_running(writes).max(initial=0))
 
 
 def outstanding(trace: Trace) -> tuple[Integers, Integers]:
@@ -127,9 +133,9 @@ def _steps(trace: Trace, moves: Integers) -> npt.NDArray[np.int8]:
 
 
 def _moves(trace: Trace) -> Integers:
-    moving = (trace.event == D) | (trace.event == C) | (trace.event == R)
-    moving &= (trace.category & PC) == 0
-    return np.flatnonzero(moving)
+    moves = np.flatnonzero(_MOVES.take(trace.event))
+    scsi = (trace.category.take(moves) & PC) != 0
+    return moves[~scsi] if bool(scsi.any()) else moves
 
 
 def _running(step: npt.NDArray[np.int8]) -> Integers:
@@ -140,10 +146,23 @@ def _running(step: npt.NDArray[np.int8]) -> Integers:
 
 def seeks(trace: Trace, device: int, event: int = D) -> tuple[Integers, Integers]:
     """Give for each request but the first the sectors from the end of the one before, and its row."""
-    rows = np.flatnonzero((trace.event == event) & (trace.device == device) & (trace.size > 0))
+    rows = issues(trace, device, event)
+    return distances(trace, rows), rows[1:]
+
+
+def issues(trace: Trace, device: int, event: int = D) -> Integers:
+    """Give the rows at which something of a size was issued to a device."""
+    rows = np.flatnonzero(trace.event == event)
+    ours: Integers = rows[(trace.device.take(rows) == device) & (trace.size.take(rows) > 0)]
+    return ours
+
+
+def distances(trace: Trace, rows: Integers) -> Integers:
+    """Give for each row but the first the sectors from the end of the one before."""
     starts = trace.sector.take(rows)
     ends = starts + trace.size.take(rows) // SECTOR
-    return starts[1:] - ends[:-1], rows[1:]
+    gaps: Integers = starts[1:] - ends[:-1]
+    return gaps
 
 
 def arrivals(trace: Trace) -> Integers:

@@ -75,10 +75,12 @@ def pair(trace: Trace) -> Requests:
     kind = sizable(trace)
     grid = Grid.of(trace)
     bios = Bios.of(trace, kind, grid)
-    taken, inserts, closer = parallel.all_of(
-        lambda: merging.take(trace, kind, grid, bios), lambda: merging.inserts(kind, grid), lambda: _closers(kind, grid)
+    taken, beside, closer = parallel.all_of(
+        lambda: merging.take(trace, kind, grid, bios),
+        lambda: merging.beside(kind, grid, bios),
+        lambda: _closers(kind, grid),
     )
-    joined = merging.join(kind, grid, bios, taken, inserts)
+    joined = merging.join(kind, grid, bios, taken, beside)
     issued, completed = _driven(trace, kind, grid, joined, closer)
     if len(bios.row) != len(joined.leads):
         issued, completed = issued.take(joined.root), completed.take(joined.root)
@@ -87,6 +89,7 @@ def pair(trace: Trace) -> Requests:
     mapped, owner, below = merging.mapped(trace, grid, bios)
     queued = bios.row.take(bios.origin)
     steps = {"got": got, "inserted": inserted, "merged": joined.merged, "issued": issued, "completed": completed}
+    times = parallel.each(lambda row: gather(trace.time, row), steps.values())
     return Requests(
         row=queued,
         pid=trace.pid.take(bios.row.take(bios.origin.take(owner))).astype(np.int64),
@@ -98,7 +101,7 @@ def pair(trace: Trace) -> Requests:
         mapped=gather(trace.time, mapped),
         leader=joined.root,
         below=below,
-        **{name: gather(trace.time, row) for name, row in steps.items()},
+        **dict(zip(steps, times, strict=True)),
     )
 
 

@@ -20,6 +20,24 @@ Pairs = tuple[Integers, Integers]
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Rows at places, in order."""
+
+    keys: Integers
+    order: Integers
+    row_bits: int
+
+    def before(self, asked: Pairs) -> Integers:
+        """Give for each question which entry is the last at its place and ahead of its row, or -1."""
+        if not len(self.keys):
+            return np.full(len(asked[0]), -1)
+        found = np.searchsorted(self.keys, (asked[0] << self.row_bits) | asked[1], side="left") - 1
+        inside = np.maximum(found, 0)
+        right = (found >= 0) & ((self.keys[inside] >> self.row_bits) == asked[0])
+        return np.where(right, self.order[inside], -1)
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Numbers for places on disks, so that a place, a row and one bit more make one key."""
 
@@ -30,14 +48,15 @@ class Places:
         """Give the rows of opening and closing events that belong together; each is given as (places, rows)."""
         keys = self._keys(opens, closes)
         keys.sort()
+        step = keys[1:] ^ keys[:-1]
         closing = (keys & 1).astype(np.bool_)
-        place = keys >> (self.row_bits + 1)
-        same = place[1:] == place[:-1]
         rows = keys
         rows >>= 1
         rows &= (1 << self.row_bits) - 1
-        twice = same & (closing[1:] == closing[:-1])
-        pairs = np.flatnonzero(same & closing[1:] & ~closing[:-1])
+        same = step < 2 << self.row_bits
+        turns = (step & 1).astype(np.bool_)
+        twice = same & ~turns
+        pairs = np.flatnonzero(same & turns & closing[1:])
         if not bool(twice.any()):
             return rows.take(pairs), rows.take(pairs + 1)
         group = np.concatenate([[0], np.cumsum(~same)])
@@ -48,20 +67,11 @@ class Places:
         first, second = _brackets(group[hard], closing[hard], rows[hard])
         return np.concatenate([rows[easy], first]), np.concatenate([rows[easy + 1], second])
 
-    def before(self, known: Pairs, asked: Pairs) -> Integers:
-        """Give for each question which entry of the known is the last at its place and ahead of its row, or -1."""
-        keys = self._plain(*known)
+    def known(self, known: Pairs) -> Known:
+        """Put what is known in order, to be asked what came before."""
+        keys = (known[0] << self.row_bits) | known[1]
         order = np.argsort(keys)
-        keys = keys[order]
-        found = np.searchsorted(keys, self._plain(*asked), side="left") - 1
-        if not len(keys):
-            return np.full(len(asked[0]), -1)
-        inside = np.maximum(found, 0)
-        right = (found >= 0) & ((keys[inside] >> self.row_bits) == asked[0])
-        return np.where(right, order[inside], -1)
-
-    def _plain(self, places: Integers, rows: Integers) -> Integers:
-        return (places << self.row_bits) | rows
+        return Known(keys[order], order, self.row_bits)
 
     def _keys(self, opens: Pairs, closes: Pairs) -> Integers:
         count = len(opens[0])

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from forensics.blockio.bios import NONE, Bios, Grid, roots
 from forensics.blockio.events import A, F, G, I, M
-from forensics.blockio.matching import Pairs
+from forensics.blockio.matching import Known, Pairs
 from forensics.blockio.sorting import Integers
 from forensics.blockio.trace import Trace
 
+_NO_ROWS = np.zeros(0, np.int64)
+Beside = tuple[Pairs, Known]
 Taken = tuple[Integers, Integers, Integers]
 """The row of each bio's G, that of its M or F, and for each row which bio's G it is."""
 
@@ -30,14 +32,19 @@ class Joined:
     ready: Integers  # the row of the last that was merged into it (for those that lead one)
 
 
-def inserts(kind: npt.NDArray[np.uint8], grid: Grid) -> Pairs:
-    """Pair each G with its I."""
+def beside(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios) -> Beside:
+    """Pair each G with its I, and put in order where bios end, which those that are merged into them ask for."""
+    known = grid.keys.known((bios.end, bios.row) if bool((kind == M).any()) else (_NO_ROWS, _NO_ROWS))
+    return _inserts(kind, grid), known
+
+
+def _inserts(kind: npt.NDArray[np.uint8], grid: Grid) -> Pairs:
     return grid.keys.match(grid.pairs(np.flatnonzero(kind == G)), grid.pairs(np.flatnonzero(kind == I)))
 
 
-def join(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, taken: Taken, inserts: Pairs) -> Joined:
+def join(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, taken: Taken, beside: Beside) -> Joined:
     """Find what each bio got: a request of its own, or a place in another's."""
-    got, merged, bio_of = taken
+    (got, merged, bio_of), (inserts, behind) = taken, beside
     inserted = np.full(len(bios.row), NONE, np.int64)
     begun, put = inserts
     bio = bio_of.take(begun)
@@ -47,7 +54,7 @@ def join(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, taken: Taken, inse
     members = np.flatnonzero(merged != NONE)
     if not len(members):
         return Joined(got, inserted, merged, everyone, everyone, bios.start, bios.row)
-    root = _led(kind, grid, bios, members, merged[members])
+    root = _led(kind, grid, bios, behind, members, merged[members])
     first, ready = bios.start.copy(), bios.row.copy()
     np.minimum.at(first, root[members], bios.start[members])
     np.maximum.at(ready, root[members], merged[members])
@@ -75,24 +82,27 @@ def take(trace: Trace, kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios) -> T
 
 def _whole_requests(grid: Grid, bios: Bios, rows: Integers, got: Integers, merged: Integers) -> None:
     """Take a merge of what has its request already for one of that whole request (blk_add_trace_rq_merge)."""
-    bio = grid.keys.before((bios.start, bios.row), grid.pairs(rows))
+    bio = grid.keys.known((bios.start, bios.row)).before(grid.pairs(rows))
     known = bio != NONE
     bio, rows = bio[known], rows[known]
     fits = (got[bio] != NONE) & (got[bio] < rows) & (merged[bio] == NONE)
     merged[bio[fits]] = rows[fits]
 
 
-def _led(kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, members: Integers, rows: Integers) -> Integers:
+def _led(  # noqa: PLR0917 - what is known of the bios
+    kind: npt.NDArray[np.uint8], grid: Grid, bios: Bios, behind: Known, members: Integers, rows: Integers
+) -> Integers:
     """Tell for each bio which one leads its request; its own number when that one was queued before the trace."""
     parent = np.arange(len(bios.row))
-    for event, meets, where in ((M, bios.start, bios.end), (F, bios.end, bios.start)):
+    for event, meets in ((M, bios.start), (F, bios.end)):
         chosen = kind[rows] == event
         bio = members[chosen]
         if not len(bio):
             continue
-        leader = grid.keys.before((where, bios.row), (meets[bio], rows[chosen]))
-        known = (leader != NONE) & (leader < bio)  # a leader was queued earlier, so there is no circle
-        parent[bio[known]] = leader[known]
+        known = grid.keys.known((bios.start, bios.row)) if event == F else behind
+        leader = known.before((meets[bio], rows[chosen]))
+        earlier = (leader != NONE) & (leader < bio)  # a leader was queued earlier, so there is no circle
+        parent[bio[earlier]] = leader[earlier]
     return roots(parent)
 
 
@@ -105,7 +115,7 @@ def mapped(trace: Trace, grid: Grid, bios: Bios) -> tuple[Integers, Integers, np
     if not len(rows) or not len(bios.row):
         return none, everyone, np.zeros(len(bios.row), np.bool_)
     above = grid.on(np.searchsorted(grid.devices, trace.origin[chosen]), trace.other[chosen])
-    upper = grid.keys.before((bios.start, bios.row), (above, rows))
+    upper = grid.keys.known((bios.start, bios.row)).before((above, rows))
     none[upper[upper != NONE]] = rows[upper != NONE]
     index = np.full(len(trace), NONE, np.int64)
     index[rows] = upper

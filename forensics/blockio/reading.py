@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
 from forensics.blockio import parallel
-from forensics.blockio.counting import Counts, arrivals, count, depths, device_name, directions, seeks
+from forensics.blockio.counting import Counts, arrivals, count, depths, device_name, directions, distances, issues
 from forensics.blockio.events import WRITE, C, D, Q, R, X
 from forensics.blockio.latency import MEASURES, Requests, pair
 from forensics.blockio.records import TraceRefused
@@ -55,6 +56,8 @@ Depth = tuple[int, int]
 _Counted = tuple[Counts, Sequence[Depth], Table]
 _Group = tuple[Integers, Integers]
 _By = dict[int, Spread]
+_Measured = tuple[str, Integers, _Group, _Group]
+"""A measure and its nanoseconds: all of them, those with their devices, and those with their processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +141,11 @@ def began(trace: Trace) -> Cell:
 
 
 def _moment(time: int) -> str | Absent:
-    from forensics.model import utc  # noqa: PLC0415 - see forensics.tables
-
+    """Write a moment as forensics.model.utc does: to bring that module would take a tenth of a short trace's time."""
     seconds, nanoseconds = divmod(time, 1_000_000_000)
     try:
-        return utc(datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000))
+        moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000)
+        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return Absent("not a time that can be")
 
@@ -176,12 +179,13 @@ def latencies(trace: Trace, requests: Requests, waits: Sequence[Wait]) -> Table:
     pids, pid = numbered(requests.pid.astype(np.uint32))
     disks, disk = numbered(requests.device)
 
-    def described(one: tuple[str, Integers, _Group, _Group]) -> tuple[str, list[Spread], _By, _By]:
-        name, whole, of_disk, of_pid = one
+    def described(measured: Callable[[], _Measured]) -> tuple[str, list[Spread], _By, _By]:
+        name, whole, of_disk, of_pid = measured()
         by_disk = spreads(*of_disk, len(disks)) if len(disks) > 1 else {}
         return name, [spread(whole)] if len(whole) else [], by_disk, spreads(*of_pid, len(pids))
 
-    found = parallel.each(described, _measured(requests, waits, disk, pid))
+    waited = [partial(_waited, requests, wait, disk, pid) for wait in waits]
+    found = parallel.each(described, [partial(_arrived, requests, disk, pid), *waited])
     rows: list[tuple[Cell, ...]] = [("all", _EVERYONE, name, *told) for name, whole, _, _ in found for told in whole]
     for one, device in enumerate(disks.tolist()):
         scope: tuple[Cell, ...] = (f"device {device_name(device)}", _EVERYONE)
@@ -192,22 +196,24 @@ def latencies(trace: Trace, requests: Requests, waits: Sequence[Wait]) -> Table:
     return Table("block_io_latency", "Block I/O: latencies", _LATENCY, tuple(rows))
 
 
-def _measured(
-    requests: Requests, waits: Sequence[Wait], disk: Integers, pid: Integers
-) -> Iterator[tuple[str, Integers, _Group, _Group]]:
-    """Give each measure's nanoseconds: all of them, those with their devices, and those with their processes."""
+def _arrived(requests: Requests, disk: Integers, pid: Integers) -> _Measured:
     first = np.flatnonzero(np.diff(requests.row, prepend=-1) > 0)
     if len(first) != len(requests):
         first = np.unique(requests.row, return_index=True)[1]
     time = requests.queued[first]
-    yield "Q2Q", np.diff(time), _between(time, disk[first]), _between(time, pid[first])
-    for name, times, rows in waits:
-        whole = len(rows) == len(requests)
-        yield name, times, (times, disk if whole else disk.take(rows)), (times, pid if whole else pid.take(rows))
+    return "Q2Q", np.diff(time), _between(time, disk[first]), _between(time, pid[first])
+
+
+def _waited(requests: Requests, wait: Wait, disk: Integers, pid: Integers) -> _Measured:
+    name, times, rows = wait
+    whole = len(rows) == len(requests)
+    return name, times, (times, disk if whole else disk.take(rows)), (times, pid if whole else pid.take(rows))
 
 
 def _between(time: Integers, group: Integers) -> _Group:
     """Give the times from one to the next of each group; `time` goes up."""
+    if not len(group) or bool((group == group[0]).all()):
+        return np.diff(time), group[1:]
     order = order_of(group)
     group = group.take(order)
     same = np.flatnonzero(group[1:] == group[:-1])
@@ -250,11 +256,12 @@ def _device(trace: Trace, counts: Counts, place: int, deepest: Depth) -> tuple[C
     queued, issued, completed = (counts.any(event, place) for event in (Q, D, C))
     merges = sum(counts.merges(write=write, device=place)[0] for _, write in directions())
     none = Absent("nothing was issued")
-    sizes = trace.size[(trace.event == D) & (trace.device == device) & (trace.size > 0)]
+    rows = issues(trace, device)
+    sizes = trace.size.take(rows)
     told: tuple[Cell, ...] = (none, none, none, 0)
     if len(sizes):
         told = (int(sizes.min()), int(sizes.mean()), int(sizes.max()), int(sizes.sum(dtype=np.int64)))
-    gaps = np.abs(seeks(trace, device)[0])
+    gaps = np.abs(distances(trace, rows))
     far: tuple[Cell, ...] = (Absent("fewer than two requests were issued"),) * 3
     if len(gaps):
         far = (round(float(gaps.mean()), 1), float(np.median(gaps)), int(gaps.max()))

@@ -7,9 +7,10 @@ begins; what belongs to no record, and records that cannot be, are counted in by
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,9 @@ NOTIFY = 0x0400
 CGROUP = 0x100
 """Of the event half: a cgroup's number, 8 bytes, stands before the payload."""
 LAST_EVENT, LAST_NOTE = 19, 2
+ALL = slice(None)
 
 Integers = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint32]
 Octets = npt.NDArray[np.uint8]
 
 
@@ -32,88 +33,87 @@ class TraceRefused(StageFailed):
     """These bytes are no trace, or a trace of a version that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which of the 32-bit words of a head holds what; `time`, `sector` and a wide `action` are two words."""
+def _layout(size: int, /, **fields: tuple[str, int]) -> Mapping[bool, np.dtype[np.void]]:
+    """Lay out a head of so many bytes in both byte orders (True: little): the format and the offset of each field."""
+    return {
+        little: np.dtype(
+            {
+                "names": list(fields),
+                "formats": [order + kind for kind, _ in fields.values()],
+                "offsets": [at for _, at in fields.values()],
+                "itemsize": size,
+            }
+        )
+        for little, order in ((True, "<"), (False, ">"))
+    }
 
-    words: int
-    pid: int
-    action: int
-    device: int
-    cpu: int
-    ending: int  # error and pdu_len
-    wide: bool
-    time: int = 2
-    sector: int = 4
-    size: int = 6
 
-
-LAYOUTS = {
-    7: Layout(words=12, pid=8, action=7, device=9, cpu=10, ending=11, wide=False),
-    8: Layout(words=16, pid=7, action=8, device=10, cpu=11, ending=12, wide=True),
-}
+_BEGINNING = {"magic": ("u4", 0), "sequence": ("u4", 4), "time": ("i8", 8), "sector": ("i8", 16), "size": ("u4", 24)}
+LAYOUTS: Mapping[int, Mapping[bool, np.dtype[np.void]]] = {
+    7: _layout(
+        48, **_BEGINNING, action=("u4", 28), pid=("u4", 32), device=("u4", 36), cpu=("u4", 40), error=("u2", 44),
+        length=("u2", 46),
+    ),
+    8: _layout(
+        64, **_BEGINNING, pid=("u4", 28), action=("u8", 32), device=("u4", 40), cpu=("u4", 44), error=("u2", 48),
+        length=("u2", 50),
+    ),
+}  # fmt: skip
+"""Heads by version and byte order. Of `action` the lower 16 bits are the event, those above its category; `length` is
+that of the payload."""
 
 
 @dataclass(slots=True)
 class Records:
-    """The records of one file, not yet copied out of it: `starts` are indexes into `words`."""
+    """The records of one file, not yet copied out of it: `starts` are indexes of words of 32 bits."""
 
-    raw: Octets  # as on disk; the payloads are read from it
-    words: Words  # the same as numbers of this machine
+    raw: Octets  # as on disk
     starts: Integers
-    layout: Layout
+    head: np.dtype[np.void]
     version: int
     little: bool
     unread: int  # bytes
 
-    def word(self, at: int) -> Words:
-        """Give one word of each head."""
-        return np.take(self.words[at:], self.starts)
+    @property
+    def words(self) -> int:
+        """How many words a head has."""
+        return self.head.itemsize // 4
 
-    def double(self, at: int) -> Integers:
-        """Give two words of each head as one number."""
-        low, high = (self.word(at), self.word(at + 1)) if self.little else (self.word(at + 1), self.word(at))
-        number = high.astype(np.int64)
-        number <<= 32
-        number |= low
-        return number
+    def heads(self, rows: slice | Integers = ALL) -> npt.NDArray[np.void]:
+        """Copy the heads of some records: whole, which is the quickest way to their fields."""
+        return _everywhere(self.raw, self.head)[self.starts[rows]].view(self.head)
 
-    def actions(self) -> Integers | Words:
-        """Give what happened: the event, and above 16 bits its category."""
-        return self.double(self.layout.action) if self.layout.wide else self.word(self.layout.action)
-
-    def lengths(self) -> Integers:
+    def lengths(self) -> npt.NDArray[np.uint16]:
         """Give the bytes of each payload."""
-        ending = self.word(self.layout.ending)
-        return ((ending >> 16) if self.little else (ending & 0xFFFF)).astype(np.int64)
+        return _everywhere(self.raw, self.head, "length")[self.starts]
 
-    def errors(self) -> npt.NDArray[np.uint16]:
-        """Give what each completion ended with; 0 is well."""
-        ending = self.word(self.layout.ending)
-        return ((ending & 0xFFFF) if self.little else (ending >> 16)).astype(np.uint16)
-
-    def only(self, starts: Integers) -> Records:
+    def only(self, rows: Integers | npt.NDArray[np.bool_]) -> Records:
         """Give some of the records."""
-        return replace(self, starts=starts)
+        return replace(self, starts=self.starts[rows])
 
     def payload(self, row: int, length: int) -> bytes:
         """Give the payload of one record."""
-        start = (int(self.starts[row]) + self.layout.words) * 4
+        start = (int(self.starts[row]) + self.words) * 4
         return self.raw[start : start + length].tobytes()
+
+
+def _everywhere(raw: Octets, head: np.dtype[np.void], field: str = "") -> npt.NDArray[Any]:
+    """Look at bytes as if a head began at every word: at the whole of each, or at one field."""
+    kind, at = (head.fields[field][0], head.fields[field][1]) if field and head.fields else (f"V{head.itemsize}", 0)
+    return np.ndarray((max(0, (len(raw) - head.itemsize) // 4 + 1),), kind, raw, at, (4,))
 
 
 def locate(raw: Octets) -> Records:
     """Find the records of one file; TraceRefused when its first word is no trace's, or of an unknown version."""
     version, little = _opening(raw)
-    layout = LAYOUTS[version]
-    found = _all_of(raw, _words(raw, little=little), layout, version, little=little)
+    records = Records(raw, np.zeros(0, np.int64), LAYOUTS[version][little], version, little, 0)
+    found = _all_of(records)
     if found is not None:
         return found
-    content = raw.tobytes()
-    walk = _Walk(content, layout, version, little=little)
+    walk = _Walk(records)
     offsets = walk.offsets()
     raw, offsets = _aligned(raw, offsets)
-    return Records(raw, _words(raw, little=little), offsets // 4, layout, version, little, walk.unread)
+    return replace(records, raw=raw, starts=offsets // 4, unread=walk.unread)
 
 
 def _opening(raw: Octets) -> tuple[int, bool]:
@@ -132,30 +132,26 @@ def _opening(raw: Octets) -> tuple[int, bool]:
     raise TraceRefused("these bytes are no trace", why=said, remedy="give the files that blktrace wrote")
 
 
-def _words(raw: Octets, *, little: bool) -> Words:
-    words = raw[: len(raw) // 4 * 4].view(np.uint32)
-    return words if little == (sys.byteorder == "little") else words.byteswap()
-
-
-def _all_of(raw: Octets, words: Words, layout: Layout, version: int, *, little: bool) -> Records | None:
+def _all_of(records: Records) -> Records | None:
     """Find the records of a file in which every one ends where the next begins, but for a torn last one."""
-    starts = np.flatnonzero(words == (MAGIC | version))
-    if len(starts) and starts[-1] + layout.words > len(words):
-        starts = starts[:-1]
-    records = Records(raw, words, starts, layout, version, little, 0)
+    raw, size = records.raw, records.head.itemsize
+    words = raw[: len(raw) // 4 * 4].view("<u4" if records.little else ">u4")
+    starts = np.flatnonzero(words == (MAGIC | records.version))
+    starts = starts[: int(np.searchsorted(starts, len(words) - records.words, "right"))]
     if not len(starts):
         return None
+    records.starts = starts
     lengths = records.lengths()
-    ends = starts * 4
-    ends += lengths
-    ends += layout.words * 4
-    if bool(np.any(lengths & 3)) or not bool(np.array_equal(ends[:-1], starts[1:] * 4)):
+    gaps = starts[1:] - starts[:-1]
+    gaps -= records.words
+    if bool(np.any(lengths & 3)) or not bool(np.array_equal(gaps, lengths[:-1] >> 2)):
         return None
+    ends = starts[-2:] * 4 + lengths[-2:] + size
     if ends[-1] > len(raw):
         records.starts, ends = starts[:-1], ends[:-1]
     end = int(ends[-1]) if len(ends) else 0
     records.unread = len(raw) - end
-    whole = records.unread < 4 or raw[end : end + 4].tobytes() == _magic(version, little=little)
+    whole = records.unread < 4 or raw[end : end + 4].tobytes() == _magic(records.version, little=records.little)
     return records if whole else None
 
 
@@ -166,13 +162,10 @@ def _magic(version: int, *, little: bool) -> bytes:
 class _Walk:
     """Goes through a file in which something lies between records, or a payload's length is odd."""
 
-    def __init__(self, content: bytes, layout: Layout, version: int, *, little: bool) -> None:
-        self._content = content
-        self._head = layout.words * 4
-        self._ending = layout.ending
-        self._little = little
-        self._magic = _magic(version, little=little)
-        self.number = MAGIC | version
+    def __init__(self, records: Records) -> None:
+        self._raw, self._content = records.raw, records.raw.tobytes()
+        self._head, self._number = records.head, MAGIC | records.version
+        self._magic = _magic(records.version, little=records.little)
         self.unread = 0
 
     def offsets(self) -> Integers:
@@ -198,14 +191,12 @@ class _Walk:
 
     def _run(self, at: int, window: int) -> tuple[Integers, int]:
         """Take records from here as far as each ends where the next begins; give them, and where to go on."""
-        count = min((len(self._content) - at) // 4, window * self._head // 2)
-        words = np.frombuffer(self._content, "<u4" if self._little else ">u4", count, at)
-        inside = words[: max(0, count - self._head // 4 + 1)]
-        starts = np.flatnonzero(inside == self.number).astype(np.int64)
+        size = self._head.itemsize
+        raw = self._raw[at : at + window * size * 2]
+        starts = np.flatnonzero(_everywhere(raw, self._head, "magic") == self._number)
         if not len(starts):
             return starts, self._lost(at, at + 1)
-        last = words[starts + self._ending]
-        ends = starts * 4 + self._head + ((last >> 16) if self._little else (last & 0xFFFF))
+        ends = starts * 4 + size + _everywhere(raw, self._head, "length")[starts]
         broken = np.flatnonzero(starts[1:] * 4 != ends[:-1])
         taken = int(broken[0]) + 1 if len(broken) else len(starts)
         start, end = at + int(starts[taken - 1]) * 4, at + int(ends[taken - 1])
@@ -219,7 +210,7 @@ class _Walk:
             return False
         if end == len(self._content) or self._content.startswith(self._magic, end):
             return True
-        return self._content.find(self._magic, start + self._head, end) < 0
+        return self._content.find(self._magic, start + self._head.itemsize, end) < 0
 
 
 def _aligned(raw: Octets, offsets: Integers) -> tuple[Octets, Integers]:

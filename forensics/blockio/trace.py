@@ -11,16 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from forensics.blockio import parallel
+from forensics.blockio.columns import BLOCK, Events, in_time
 from forensics.blockio.records import CGROUP, LAST_EVENT, LAST_NOTE, NOTIFY, Integers, Records, TraceRefused, locate
 from forensics.text import decode
 
-U, UT, X, A = 10, 11, 13, 15
 _PROCESS, _TIMESTAMP, _MESSAGE = 0, 1, 2
 _MESSAGES = 10_000
 """How many of the kernel's messages are kept as text; all are counted."""
@@ -89,13 +89,12 @@ def read(
     `names`: of processes, where the trace itself tells none (ftrace). Empty files of idle processors count for nothing.
     `sequences`: keep each event's number too, which only a listing shows.
     """
-    raws = [raw for raw in map(_octets, files) if len(raw)]
+    raws = [raw for raw in parallel.each(_octets, files) if len(raw)]
     if not raws:
         raise TraceRefused(
             "the trace is empty", why="there is not one byte", remedy="see what blktrace said at its end"
         )
-    parts = parallel.each(lambda raw: _Part.of(locate(raw)), raws)
-    return _in_time(parts, drops, names or {}, sequences=sequences)
+    return _whole(parallel.each(_Part.of, raws), drops, names or {}, sequences=sequences)
 
 
 def _octets(source: bytes | Path) -> npt.NDArray[np.uint8]:
@@ -117,39 +116,40 @@ def dropped(words: bytes, *, piped: bool = False) -> int | None:
 class _Part:
     """The events of one file, not yet copied out of it, and its notes."""
 
-    records: Records
-    time: Integers
+    events: Events
     notes: Notes
     unread: int
 
     @classmethod
-    def of(cls, records: Records) -> _Part:
+    def of(cls, raw: npt.NDArray[np.uint8]) -> _Part:
         """Tell events from notes, and from records that cannot be."""
+        records = locate(raw)
         count = len(records.starts)
         time = np.empty(count, np.int64)
         noting, strange = np.empty(count, np.bool_), np.empty(count, np.bool_)
-        for first in range(0, count, _BLOCK):
-            piece = slice(first, first + _BLOCK)
-            _judge(records.only(records.starts[piece]), time[piece], noting[piece], strange[piece])
+        for first in range(0, count, BLOCK):
+            rows = slice(first, first + BLOCK)
+            _judge(records.heads(rows), time[rows], noting[rows], strange[rows])
         unread = records.unread
         if bool(strange.any()):
-            lost = records.only(records.starts[strange])
-            unread += int(lost.lengths().sum()) + len(lost.starts) * records.layout.words * 4
-        rows = np.flatnonzero(noting & ~strange)
-        notes = _notes(records.only(records.starts[rows]))
+            lost = records.only(strange)
+            unread += int(lost.lengths().sum(dtype=np.int64)) + len(lost.starts) * lost.head.itemsize
+        notes = _notes(records.only(noting & ~strange))
         events = ~(noting | strange)
         if not bool(events.all()):
-            records, time = records.only(records.starts[events]), time[events]
-        return cls(records, time, notes, unread)
+            records, time = records.only(events), time[events]
+        return cls(Events.of(records, time), notes, unread)
 
 
-def _judge(records: Records, time: Integers, noting: npt.NDArray[np.bool_], strange: npt.NDArray[np.bool_]) -> None:
+def _judge(
+    heads: npt.NDArray[np.void], time: Integers, noting: npt.NDArray[np.bool_], strange: npt.NDArray[np.bool_]
+) -> None:
     """Tell of some records when they were, which are notes, and which cannot be."""
-    action = records.actions()
-    time[:] = records.double(records.layout.time)
+    time[:] = heads["time"]
+    action = heads["action"]
     kind = action & (0xFFFF & ~CGROUP)
     noting[:] = action & (NOTIFY << 16) != 0
-    strange[:] = (records.word(records.layout.cpu) > 0xFFFF) | (time < 0) | (kind > LAST_EVENT)
+    strange[:] = (heads["cpu"] > 0xFFFF) | (time < 0) | (kind > LAST_EVENT)
     strange |= np.where(noting, kind > LAST_NOTE, kind == 0)
 
 
@@ -159,10 +159,8 @@ def _notes(records: Records) -> Notes:
     epoch: int | None = None
     begun: int | None = None
     messages: list[Message] = []
-    layout = records.layout
-    words = [records.word(at).tolist() for at in (layout.pid, layout.device, layout.cpu)]
-    times = records.double(layout.time).tolist()
-    facts = zip(records.actions().tolist(), times, records.lengths().tolist(), *words, strict=True)
+    heads = records.heads()
+    facts = zip(*(heads[name].tolist() for name in ("action", "time", "length", "pid", "device", "cpu")), strict=True)
     for row, (action, time, length, pid, device, cpu) in enumerate(facts):
         kind, payload = action & 0xFF, records.payload(row, length)[8 if action & CGROUP else 0 :]
         if kind == _PROCESS:
@@ -172,7 +170,7 @@ def _notes(records: Records) -> Notes:
             epoch = begun - time
         elif kind == _MESSAGE and len(messages) < _MESSAGES:
             messages.append(Message(time, device, cpu, decode(payload.rstrip(b"\0"))))
-    return Notes(names, epoch, begun, tuple(messages), len(times))
+    return Notes(names, epoch, begun, tuple(messages), len(heads))
 
 
 def _name(names: dict[int, str], pid: int, name: str) -> None:
@@ -189,114 +187,16 @@ def _clock(payload: bytes, *, little: bool) -> int:
     return int.from_bytes(payload[:4], order) * 1_000_000_000 + int.from_bytes(payload[4:8], order)  # type: ignore[arg-type]
 
 
-def _others(records: Records) -> tuple[Integers, npt.NDArray[np.uint32]]:
-    """Read the payloads that count, big-endian everywhere: X second sector, A device and sector, U and UT depth."""
-    action, lengths = records.actions(), records.lengths()
-    starts = (records.starts + records.layout.words) * 4
-    grouped = action & CGROUP != 0
-    starts[grouped] += 8
-    lengths[grouped] -= 8
-    origin, other = np.zeros(len(starts), np.uint32), np.full(len(starts), -1, np.int64)
-    mapped = (action & 0xFF == A) & (lengths >= 16)
-    other[mapped] = _big(records.raw, starts[mapped] + 8, 8)
-    origin[mapped] = _big(records.raw, starts[mapped], 4)
-    plain = (action & 0xFF != A) & (lengths >= 8)
-    other[plain] = _big(records.raw, starts[plain], 8)
-    other[other < 0] = -1
-    return other, origin
-
-
-def _big(raw: npt.NDArray[np.uint8], starts: Integers, width: int) -> Integers:
-    number = np.zeros(len(starts), np.int64)
-    for place in range(width):
-        number = (number << 8) | raw[starts + place]
-    return number
-
-
-def _in_time(parts: list[_Part], drops: int | None, names: Mapping[int, str], *, sequences: bool) -> Trace:
-    """Put the events of all processors in order of time; those of one moment stay as they stood."""
-    time = np.concatenate([part.time for part in parts]) if len(parts) > 1 else parts[0].time
-    target: Integers | None = None  # where each event goes
-    if bool(np.any(time[1:] < time[:-1])):
-        order = np.argsort(time, kind="stable")  # it takes the files' own order into account
-        time = time[order]
-        target = np.empty(len(order), np.int64)
-        target[order] = np.arange(len(order))
-        del order
-    columns = _empty(len(time), {**_COLUMNS, "sequence": np.uint32} if sequences else _COLUMNS)
-    bases = np.cumsum([0, *(len(part.time) for part in parts)]).tolist()
-
-    def fill(number: int) -> tuple[Integers, Integers, npt.NDArray[np.uint32]]:
-        rows = slice(bases[number], bases[number + 1])
-        return _fill(columns, parts[number].records, rows if target is None else target[rows])
-
-    told = parallel.each(fill, range(len(parts)))
-    said, other, origin = (np.concatenate(column) for column in zip(*told, strict=True))
-    sort = np.argsort(said, kind="stable")
+def _whole(parts: Sequence[_Part], drops: int | None, names: Mapping[int, str], *, sequences: bool) -> Trace:
+    time, columns, (said, other, origin) = in_time([part.events for part in parts], sequences=sequences)
     notes = _together([part.notes for part in parts], names)
     if len(time) and not time[0]:
         notes = replace(notes, epoch=None)  # a dump of blkparse's: its events begin at 0, its clock's note does not
-    unread, version = sum(part.unread for part in parts), max(part.records.version for part in parts)
-    rest: tuple[Any, ...] = (
-        said[sort],
-        other[sort],
-        origin[sort],
-        notes,
-        unread,
-        drops,
-        version,
-        columns.get("sequence"),
-    )
-    values: tuple[Any, ...] = (time, *(columns[name] for name in _COLUMNS), *rest)
-    return Trace(*values)
-
-
-_COLUMNS: Mapping[str, type[np.generic]] = {
-    "sector": np.int64,
-    "size": np.uint32,
-    "event": np.uint8,
-    "category": np.uint32,
-    "pid": np.uint32,
-    "device": np.uint32,
-    "cpu": np.uint16,
-    "error": np.uint16,
-}
-_BLOCK = 1 << 16
-"""Records that are copied at a time: few enough for a processor's cache."""
-
-
-def _empty(count: int, kinds: Mapping[str, type[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
-    return {name: np.empty(count, kind) for name, kind in kinds.items()}
-
-
-def _fill(
-    columns: Mapping[str, npt.NDArray[np.generic]], records: Records, target: Integers | slice
-) -> tuple[Integers, Integers, npt.NDArray[np.uint32]]:
-    """Copy the columns of one file to where they go; give the rows that say more, and what."""
-    layout = records.layout
-    told = []
-    base = target.start if isinstance(target, slice) else 0
-    for first in range(0, len(records.starts), _BLOCK):
-        block = records.only(records.starts[first : first + _BLOCK])
-        end = first + len(block.starts)
-        rows = slice(base + first, base + end) if isinstance(target, slice) else target[first:end]
-        action = block.actions()
-        event = action.astype(np.uint8)
-        values: dict[str, npt.NDArray[Any]] = {
-            "sector": block.double(layout.sector), "size": block.word(layout.size), "event": event,
-            "category": action >> 16, "pid": block.word(layout.pid), "device": block.word(layout.device),
-            "cpu": block.word(layout.cpu), "error": block.errors(),
-        }  # fmt: skip
-        if "sequence" in columns:
-            values["sequence"] = block.word(1)
-        for name, value in values.items():
-            columns[name][rows] = value
-        said = np.flatnonzero((event == U) | (event == UT) | (event == X) | (event == A))
-        place = said + rows.start if isinstance(rows, slice) else rows[said]
-        told.append((place, *_others(block.only(block.starts[said]))))
-    none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32)
-    first_of, other, origin = (np.concatenate(column) for column in zip(none, *told, strict=True))
-    return first_of, other, origin
+    unread, version = sum(part.unread for part in parts), max(part.events.records.version for part in parts)
+    return Trace(
+        time=time, said=said, other=other, origin=origin, notes=notes, unread=unread, dropped=drops, version=version,
+        **columns,
+    )  # fmt: skip
 
 
 def _together(notes: list[Notes], names: Mapping[int, str]) -> Notes:

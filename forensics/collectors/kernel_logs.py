@@ -23,7 +23,7 @@ for f in /var/log/kern.log* /var/log/messages* /var/log/syslog* /var/log/dmesg*;
   esac
   case $f in */dmesg*) only=;; *) only=' kernel(\[[0-9]+\])?: | (systemd-oomd|earlyoom|nohang)(\[[0-9]+\])?: ';; esac
   "$@" <"$f" | grep -aE "$only" | grep -aHZ --label="$f" -A 5000 --no-group-separator -E \
-    'invoked oom-killer|Manual OOM execution|Kill(ed)? process [0-9]|oom-kill:|systemd-oomd|earlyoom|nohang'
+    'invoked oom-killer|Manual OOM execution|[Kk]ill(ed)? process [0-9]|oom-kill:|systemd-oomd|earlyoom|nohang'
 done
 exit 0
 """

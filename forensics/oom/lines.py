@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,17 +15,20 @@ from forensics.text import decode
 _SYSLOG = re.compile(
     r"(?P<logged>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|"
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
-    r" (?P<host>\S{1,255}) (?P<program>[^\s:\[]{1,64})(?:\[\d{1,10}\])?: ?(?P<text>.*)",
+    r" (?P<host>\S{1,255}) (?:[a-z0-9]{2,8}\.[a-z]{3,6} )?(?P<program>[^\s:\[]{1,64})(?:\[\d{1,10}\])?: ?(?P<text>.*)",
     re.DOTALL,
 )
-"""RFC 3164, section 4.1, and rsyslog's own format with RFC 3339 times."""
-_PRIORITY = re.compile(r"<\d{1,3}>")
+"""RFC 3164, section 4.1, also with facility and priority as busybox writes them, and rsyslog's with RFC 3339 times."""
+_PRIORITY = re.compile(r"<\d{1,3}>|[a-z0-7]{3,8} *:(?:emerg|alert|crit|err|warn|notice|info|debug) *: ")
+"""As the kernel writes it, and as `dmesg -x` does."""
+_ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{1,9}[+-]\d\d:?\d\d) (?!\S{1,255} kernel: )")
+"""`dmesg --time-format iso`; the comma tells it from rsyslog's."""
 _SINCE_BOOT = re.compile(r"\[ *(\d{1,12}\.\d{1,9})\](?:\[ *[TC]\d{1,10}\])? ?")
 _CALENDAR = re.compile(r"\[([^\]\d]{0,40}[^\]]{0,40}\d\d:\d\d:\d\d \d{4})\] ?")
 """dmesg -T writes days and months in the reader's language."""
 
 
-_KERNEL = re.compile(r"Linux version \d|invoked oom-killer: |\bKill(?:ed)? process \d")
+_KERNEL = re.compile(r"Linux version \d|invoked oom-killer: |\b[Kk]ill(?:ed)? process \d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,9 @@ class Line:
 
 def parse(raw: bytes) -> Line:
     """Read one line of any of these logs; total."""
-    text, logged, at, program = decode(raw.rstrip(b"\r\n")), "", "", "kernel"
+    text, logged, at, program = decode(raw.removeprefix(BOM_UTF8).rstrip(b"\r\n")), "", "", "kernel"
+    if match := _ISO.match(text):
+        return Line(text[match.end() :], None, _instant(match[1]), match[1], program)
     if match := _SYSLOG.fullmatch(text):
         logged, program, text = match["logged"], match["program"], match["text"]
         at = _instant(logged)

@@ -24,10 +24,11 @@ _TASK = re.compile(r"\[ *(\d{1,10})\] +(.*)", re.DOTALL)
 _LIKE_TASK = re.compile(r"\[ *\d{1,10}\](?: +-?\d{1,19}){6,10} +\S.*", re.DOTALL)
 _RECORD = re.compile(r"oom-kill:constraint=([A-Z_]{1,40}),(.*)", re.DOTALL)
 _KILLED = re.compile(
-    r"(?:(?P<before>.*?)[:,] )?Kill(?:ed)? process (?P<pid>\d{1,10})(?:, UID (?P<uid_first>\d{1,10}),)?"
-    r" \((?P<name>.{0,64}?)\),?(?: UID:? (?P<uid>\d{1,10}),)? (?P<sizes>total-vm:.*|score .*)",
+    r"(?:(?P<before>.*?)[:,] )?(?P<verb>[Kk]ill(?:ed)?) process (?P<pid>\d{1,10})(?:, UID (?P<uid_first>\d{1,10}),)?"
+    r" \((?P<name>.{0,64}?)\),?(?: UID:? (?P<uid>\d{1,10}),)?(?: (?P<sizes>total-vm:.*|score .*)|\.?\s*)",
     re.DOTALL,
 )
+"""Before 2.6.36 "kill process" and no sizes; 2.6.36 to 4.x two lines, the one that was chosen and the one that dies."""
 _REAPED = re.compile(r"oom_reaper: (?:reaped|unable to reap)(?: process| pid:?)? ?(\d{1,10}).*", re.DOTALL)
 _LIMITED = re.compile(r"Task in (\S+) killed as a result of limit of (\S+)")
 _USAGE = re.compile(r"memory: usage (\d{1,16})kB, limit (\d{1,19})kB.*")
@@ -36,7 +37,7 @@ _RAM = re.compile(r"(\d{1,15}) pages RAM")
 _ZONE = re.compile(r"(?:Node (\d{1,5}) )?([A-Z][A-Za-z0-9]{1,15}) free:(\d{1,16})kB (.*)", re.DOTALL)
 _SYSRQ = re.compile(r"(?:sysrq: )?(?:SysRq : )?Manual OOM execution\s*")
 _IGNORED = re.compile(r"(?:sysrq: )?OOM request ignored.*")
-_PANIC = re.compile(r"Kernel panic - not syncing: (Out of memory.*|System is deadlocked on memory.*)", re.DOTALL)
+_PANIC = re.compile(r"Kernel panic - not syncing: ([Oo]ut of memory.*|System is deadlocked on memory.*)", re.DOTALL)
 _WORKER = re.compile(r"kworker/|events/")
 _WHOLE_GROUP = re.compile(r"Tasks in (\S+) are going to be killed due to memory\.oom\.group set")
 
@@ -71,6 +72,7 @@ class Reader:
     _sysrq: bool = False
     _open: bool = False  # the last report has not named its victim yet
     _group: str = ""
+    _chosen: bool = False  # the last report names who was chosen, and not yet who dies: it may be a child of that one
 
     def feed(self, lines: Iterable[Line]) -> Reader:
         """Take lines; those of other programs are passed over."""
@@ -103,7 +105,7 @@ class Reader:
         if "oom_score_adj" in report.figures:
             report.figures["invoker_adj"] = report.figures.pop("oom_score_adj")
         report.manual = report.figures.get("order") == -1 or (self._sysrq and bool(_WORKER.match(invoker)))
-        self._sysrq, self._open, self._group = False, True, ""
+        self._sysrq, self._open, self._group, self._chosen = False, True, "", False
         self.reports.append(report)
 
     def _after(self, report: Report, text: str) -> None:
@@ -129,12 +131,16 @@ class Reader:
     def _killed(self, line: Line, match: re.Match[str]) -> None:
         """Take the line that names the victim; before 5.0 there are two, first with a score and then with sizes."""
         report = self._named(line, int(match["pid"]))
+        report.outcome = "killed"
+        if self._chosen and report.figures["victim_pid"] != int(match["pid"]):
+            chosen = f"{report.words['victim']} ({report.figures['victim_pid']})"
+            report.outcome = f"killed in place of its parent {chosen}, which the score is of"
+        self._chosen = match["verb"].lower() == "kill"
         report.words["victim"] = match["name"]
         report.figures["victim_pid"] = int(match["pid"])
-        report.outcome = "killed"
         if (match["before"] or "").startswith("Memory cgroup"):
             report.words.setdefault("constraint", "CONSTRAINT_MEMCG")
-        sizes = match["sizes"]
+        sizes = match["sizes"] or ""
         if score := re.match(r"score (\d{1,10})", sizes):
             report.figures["score"] = int(score[1])
         uid = match["uid"] or match["uid_first"] or (re.findall(r"\bUID:(\d{1,10})\b", sizes) or [""])[0]
@@ -145,12 +151,13 @@ class Reader:
         if adjusted := re.search(r"\boom_score_adj:(-?\d{1,5})\b", sizes):
             report.figures["victim_adj"] = int(adjusted[1])
         self._open = False
+        _resize(report)
 
     def _named(self, line: Line, pid: int) -> Report:
         """Give the report to which a victim belongs: the open one, the one that has no sizes yet, or one of its own."""
         last = self.reports[-1] if self.reports else None
         if last is not None and (
-            self._open or (last.figures.get("victim_pid") == pid and "total_vm" not in last.figures)
+            self._open or self._chosen or (last.figures.get("victim_pid") == pid and "total_vm" not in last.figures)
         ):
             return last
         report = Report(line)
@@ -159,6 +166,21 @@ class Reader:
             report.figures = _some(last.figures, "invoker_pid")
         self.reports.append(report)
         return report
+
+
+def _resize(report: Report) -> None:
+    """Take larger pages than 4 KiB (arm64, ppc64) where the victim's own line, which is in kB, says so."""
+    row = next((figures for figures, _ in report.tasks if figures["pid"] == report.figures["victim_pid"]), {})
+    told, listed = report.figures.get("total_vm", 0), row.get("total_vm", 0)
+    if listed <= 0 or told not in {listed * 4, listed * 16}:
+        return
+    times = told // listed
+    for figures, _ in report.tasks:
+        figures |= {name: value * times for name, value in figures.items() if name in _PAGES}
+        if "pgtables_bytes" not in figures and "pgtables" in figures:
+            figures["pgtables"] *= times
+    if "ram" in report.figures:
+        report.figures["ram"] *= times
 
 
 def _some(known: Mapping[str, Value], *names: str) -> dict[str, Value]:
@@ -218,13 +240,13 @@ def _memory(report: Report, text: str) -> bool:
     return True
 
 
+_PAGES = ("total_vm", "rss", "rss_anon", "rss_file", "rss_shmem", "swapents", "nr_ptes", "nr_pmds")
 _TAKERS: tuple[Callable[[Report, str], bool], ...] = (_processor, _columns, _record, _limit, _memory)
 
 
 def _in_bytes(figures: Mapping[str, int]) -> dict[str, int]:
     """Turn pages into bytes; `pgtables_bytes` is bytes, `nr_ptes` (and `nr_pmds`) are pages of page tables."""
-    pages = ("total_vm", "rss", "rss_anon", "rss_file", "rss_shmem", "swapents", "nr_ptes", "nr_pmds")
-    sized = {name: value * PAGE if name in pages else value for name, value in figures.items()}
+    sized = {name: value * PAGE if name in _PAGES else value for name, value in figures.items()}
     tables = sized.get("pgtables_bytes")
     if tables is None and "nr_ptes" in sized:
         tables = sized["nr_ptes"] + sized.get("nr_pmds", 0)

@@ -1,7 +1,11 @@
 """Which controls a test of Lynis has to do with: a short mapping of our own.
 
 Lynis's open edition brings none. Neither Lynis nor NIST nor ISO has seen this one: it says where to look in a standard,
-and never that a control is met or broken. Sources: the titles in NIST SP 800-53 Rev. 5 and ISO/IEC 27001:2022.
+and never that a control is met or broken. On 2026-11-26 every number was held against its title: those of NIST in
+usnistgov/oscal-content (SP 800-53 Rev. 5.1.1, the resolved HIGH baseline; SC-45, which is not in it, in FedRAMP's and
+OSCAL's texts of the same revision), those of ISO in two public lists of Annex A's 93 titles that agree (one of them
+table B.1 of ISO/IEC 27002:2022, retold); the standard itself was not seen. Which test belongs to which control we judge
+by title against the text of Lynis's tests database.
 """
 
 from __future__ import annotations
