@@ -269,3 +269,40 @@ A.8.19 A.8.20 A.8.24
 
 def test_no_control_is_named_that_was_not_held_against_its_title() -> None:
     assert {one for named in controls.CONTROLS.values() for one in named} == set(CHECKED.split())
+
+
+def test_a_report_that_came_by_windows_is_read_as_the_same() -> None:
+    lines = [
+        "# Lynis Report",
+        "lynis_version=3.0.8",
+        "warning[]=AUTH-9286|Set ages|-|text:see login.defs|",
+        "finish=true",
+    ]
+    ours = report.read("\n".join(lines).encode())
+    theirs = report.read(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+    assert ours == theirs
+    assert (theirs.finished, theirs.unread) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "details"),
+    [
+        ("PKGS-7392|Found one or more vulnerable packages.|", "Found one or more vulnerable packages.", ""),  # 2.1.1
+        ("PKGS-7392|H|Found one or more vulnerable packages.|", "Found one or more vulnerable packages.", ""),  # 1.x
+        ("SSH-7408|Consider it|AllowTcpForwarding (YES --> NO)|-", "Consider it", "AllowTcpForwarding (YES --> NO)"),
+    ],
+)
+def test_a_finding_of_an_older_lynis_has_its_text(line: str, text: str, details: str) -> None:
+    read = report.read(f"suggestion[]={line}\n".encode())
+    (row,) = next(table for table in read.tables if table.name == "lynis_findings")
+    assert (row["text"], row["details"] if isinstance(row["details"], str) else "") == (text, details)
+
+
+def test_a_finding_without_a_word_is_counted_and_not_shown() -> None:
+    read = report.read(b"warning[]=\nsuggestion[]=||\n=x\n")
+    assert (read.unread, [len(table) for table in read.tables if table.name == "lynis_findings"]) == (3, [0])
+
+
+def test_a_log_with_hours_only_tells_its_tests() -> None:
+    read = log.read(b"[16:27:00] Performing test ID AUTH-9204 (Check users with an UID of zero)\r\n")
+    assert [(row["test"], row["state"]) for row in read.table] == [("AUTH-9204", "performed")]

@@ -139,6 +139,20 @@ def test_other_disks_with_the_same_sectors_are_kept_apart() -> None:
     assert sorted(requests.times("D2C")[0].tolist()) == [9, 40]
 
 
+def test_a_trace_of_what_was_queued_issued_and_completed_alone_has_its_latencies() -> None:
+    requests = paired(Made().event(1, Q, 8, 8).event(101, D, 8, 8).event(401, C, 8, 8, pid=0))
+    assert [by_sector(requests, name) for name in ("Q2D", "D2C", "Q2C")] == [{8: 100}, {8: 300}, {8: 400}]
+
+
+def test_without_what_was_queued_there_are_counts_and_no_latencies() -> None:
+    trace = blockio.read([Made().event(101, D, 8, 8).event(401, C, 8, 8, pid=0).content])
+    requests, tables = blockio.analyse(trace)
+    made = {table.name: list(table) for table in tables}
+    assert (len(requests), made["block_io_latency"], made["block_io_processes"]) == (0, [], [])
+    (disk,) = made["block_io_devices"]
+    assert (disk["issued"], disk["completed"], disk["issued_bytes"], disk["queued"]) == (1, 1, 4096, 0)
+
+
 def test_reads_and_writes_are_told_apart() -> None:
     made = Made().event(1, Q, 8, 8, way=READ, pid=1).event(2, Q, 80, 16, pid=1)
     trace = blockio.read([made.content])

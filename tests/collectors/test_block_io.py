@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from forensics.collectors.block_io import Traced, chosen, relay
+from forensics.collectors.block_io import ACTIONS, Traced, chosen, relay
 from forensics.errors import CommandFailed
 
 
@@ -17,6 +19,17 @@ def test_several_disks_and_masks_of_the_plan_go_into_one_trace() -> None:
     words = relay(settings, chosen(settings, "vda"))
     assert words[:7] == ("blktrace", "-d", "/dev/sda", "-d", "/dev/dm-0", "-o", "-")
     assert words[7:13] == ("-w", "9", "-a", "issue", "-a", "complete")
+
+
+def test_blktrace_itself_knows_every_mask_that_a_plan_may_name_and_takes_several_disks() -> None:
+    def said(*actions: str) -> bytes:
+        words = relay(
+            Traced(seconds=1, actions=actions), ("null", "zero")
+        )  # it names no disk before it knows its masks
+        return subprocess.run(words, capture_output=True, check=False, timeout=60).stderr
+
+    assert b"mask" not in said(*ACTIONS)
+    assert b"Invalid action mask" in said(*ACTIONS, "everything")
 
 
 @pytest.mark.parametrize(

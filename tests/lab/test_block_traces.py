@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from forensics import blockio
+from forensics.blockio import relayed
 from forensics.collectors import Chosen, CollectSettings, Output, collectors
 from forensics.lab import labs
 from forensics.lab.recipe import Recipe
@@ -36,6 +38,11 @@ _WORK = f"""sleep 4
 for i in 1 2 3; do head -c 1048576 /dev/zero; sleep 1; done |
  dd of={_FILE} bs=32k seek=8 iflag=fullblock conv=notrunc oflag=direct
 dd if={_FILE} of=/dev/null bs=16k count=160 iflag=direct
+"""
+_DISK = "/var/tmp/disk"
+_BOTH = f"""sleep 4
+dd if=/dev/zero of=/dev/loop0 bs=64k count=16 oflag=direct
+dd if=/dev/zero of={_FILE} bs=64k count=4 conv=notrunc oflag=direct
 """
 WRITTEN, READ = 96 * 32768, 160 * 16384
 SECONDS = 40
@@ -68,12 +75,14 @@ class Taken:
         return {table.name: list(table) for table in reading.tables}
 
 
-def take(lab: Lab, folder: Path, facts: Facts, way: str) -> Taken:
+def take(
+    lab: Lab, folder: Path, facts: Facts, way: str, *, more: Mapping[str, JSON] | None = None, work: str = _WORK
+) -> Taken:
     recorder = MemoryRecorder()
     host = connect(resolve(lab.folder.parents[1], "lab", "root"), recorder, Secrets())
-    trace: dict[str, JSON] = {"seconds": SECONDS, "device": "vda", "way": way}
+    trace: dict[str, JSON] = {"seconds": SECONDS, "device": "vda", "way": way, **(more or {})}
     settings = CollectSettings(((Chosen("block_io", trace), Chosen("pidstat", {"seconds": SECONDS})),))
-    worker = threading.Thread(target=labs.ask, args=(lab, _WORK), kwargs={"seconds": 600})
+    worker = threading.Thread(target=labs.ask, args=(lab, work), kwargs={"seconds": 600})
     worker.start()
     try:
         given = list(collect.work(desk(folder), host, facts, settings))
@@ -121,6 +130,24 @@ def test_a_known_workload_has_blkparses_totals_btts_times_and_its_own_bytes(lab:
         assert rows[measure]["count"] == int(told[4]), measure
         for column, value in zip(("minimum", "average", "maximum"), told.groups()[:3], strict=True):
             assert float(str(rows[measure][column])) == pytest.approx(float(value), abs=1.01e-9), (measure, column)
+
+
+def test_several_disks_and_masks_of_a_plan_are_one_trace_of_those_events_alone(lab: Lab, tmp_path: Path) -> None:
+    labs.ask(lab, f"modprobe loop; truncate -s 64M {_DISK}; losetup /dev/loop0 {_DISK}", seconds=300)
+    try:
+        before = look(lab)
+        asked: dict[str, JSON] = {"devices": ["loop0"], "actions": ["issue", "complete"]}
+        taken = take(lab, tmp_path, FACTS, "relay", more=asked, work=_BOTH)
+        after = look(lab)
+    finally:
+        labs.ask(lab, f"losetup -d /dev/loop0; rm {_DISK}", seconds=300)
+    assert (taken.results["block_io"].outcome, taken.results["block_io"].reason) == (Outcome.DONE, "")
+    trace = blockio.read([relayed.records(taken.parts("block_io")["trace"])], 0)
+    assert set(trace.event.tolist()) == {7, 8}, "issued and completed"
+    disks = {row["device"]: row for row in taken.tables("block_io")["block_io_devices"]}
+    assert disks["7,0"]["issued_bytes"] == 16 * 65536
+    assert {device.partition(",")[0] for device in map(str, disks)} == {"7", "254"}
+    as_before(before, after, taken)
 
 
 def apart(stream: bytes, folder: Path) -> None:

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from forensics.collectors.lynis.report import category
+from forensics.collectors.lynis.report import category, whole_lines
 from forensics.tables import Absent, Cell, Column, Table
-from forensics.text import decode
 
 COLUMNS = (
     Column("test"),
@@ -24,7 +23,8 @@ COLUMNS = (
 )
 _TITLE = "Lynis: each test, and its points for the hardening index"
 PERFORMED, SKIPPED = "performed", "not performed"
-_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ?(.*)", re.DOTALL)
+_LINE = re.compile(r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\[\d\d:\d\d:\d\d\]) ?(.*)", re.DOTALL)
+"""Lynis 2.x wrote the hour only."""
 _TEST = re.compile(r"(Performing test ID|Skipped test) (\S{1,40}) \((.*)\)", re.DOTALL)
 _POINTS = re.compile(
     r"Hardening: assigned (?:maximum|partial) number of hardening points (?:for this item )?"
@@ -104,7 +104,7 @@ def section(raw: bytes, test: str) -> list[str]:
 
 def _lines(raw: bytes) -> Iterator[str]:
     """Give what was logged, without the times; a line without one goes on from the one before."""
-    for line in decode(raw).split("\n"):
+    for line in whole_lines(raw):
         match = _LINE.fullmatch(line)
         if match or line:
             yield match[1] if match else line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ _DETAILS = (
     Column("value"),
 )
 _PARTS = re.compile(r";(?=(?:desc|field|prefval|value|other):)")
+_WEIGHT = re.compile(r"^[HML]\|(?=.)")
 _NONE = Absent("Lynis gives none")
 _SHOWN = (
     "lynis_version",
@@ -102,16 +104,18 @@ def read(raw: bytes) -> LynisReport:
     findings: list[tuple[Cell, ...]] = []
     details: list[tuple[Cell, ...]] = []
     unread = 0
-    for line in decode(raw).split("\n"):
+    for line in whole_lines(raw):
         if not line.strip() or line.startswith("#"):
             continue
         key, equals, value = line.partition("=")
         if not equals:
             unread += 1
-        elif key in {"warning[]", "suggestion[]"}:
+        elif key in {"warning[]", "suggestion[]"} and value.strip("|"):
             findings.append(_finding(key[:-2], value))
         elif key == "details[]":
             details.append(_detail(value))
+        elif key in {"warning[]", "suggestion[]"} or not key:
+            unread += 1
         elif not key.endswith("[]"):
             summary[key] = value
     tests = [test for test in summary.get("tests_executed", "").split("|") if test]
@@ -125,9 +129,18 @@ def read(raw: bytes) -> LynisReport:
     return LynisReport(summary, tables, unread)
 
 
+def whole_lines(raw: bytes) -> list[str]:
+    """Give the lines of a file of Lynis's, also of one that came by Windows (CR LF, a mark of UTF-8)."""
+    return decode(raw.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n")).removesuffix("\r").split("\n")
+
+
 def _finding(kind: str, value: str) -> tuple[Cell, ...]:
-    """Split `ID|text|details|solution|` from both ends: a bar can only be inside the text."""
+    """Split `ID|text|details|solution|` from both ends: a bar can only be inside the text.
+
+    Before 2.2 there is no more than `ID|text|`, and in 1.x a letter for the weight stands ahead of the text.
+    """
     test, _, rest = value.removesuffix("|").partition("|")
+    rest = _WEIGHT.sub("", rest)
     fields = rest.rsplit("|", 2)
     text, details, solution = [*fields, "", ""][:3]
     return kind, test, category(test), text, _given(details), _given(solution.removeprefix("text:"))
