@@ -104,7 +104,7 @@ def _everywhere(raw: Octets, head: np.dtype[np.void], field: str = "") -> npt.ND
 
 
 def locate(raw: Octets) -> Records:
-    """Find the records of one file; TraceRefused when its first word is no trace's, or of an unknown version."""
+    """Find the records of one file; TraceRefused when it has none, or begins with one of an unknown version."""
     version, little = _opening(raw)
     records = Records(raw, np.zeros(0, np.int64), LAYOUTS[version][little], version, little, 0)
     found = _all_of(records)
@@ -117,19 +117,37 @@ def locate(raw: Octets) -> Records:
 
 
 def _opening(raw: Octets) -> tuple[int, bool]:
-    """Tell version and byte order from the first word."""
+    """Tell version and byte order from the first word, or where that is damaged from the first record that is whole."""
     first = raw[:4].tobytes()
-    for little, word in ((True, first[::-1]), (False, first)):
-        if len(word) == 4 and word[:3] == MAGIC.to_bytes(4, "big")[:3]:
-            if word[3] in LAYOUTS:
-                return word[3], little
-            raise TraceRefused(
-                "the trace cannot be read",
-                why=f"it is of version {word[3]}, and versions {' and '.join(map(str, LAYOUTS))} are what is known",
-                remedy="use a newer version of this program, or the blkparse of the traced system",
-            )
+    versions = [word[3] for word in (first[::-1], first) if word[:3] == MAGIC.to_bytes(4, "big")[:3]]
+    for version in versions:
+        if version in LAYOUTS:
+            return version, first == _magic(version, little=True)
+    if found := _later(raw.tobytes()):
+        return found
+    if versions and len(first) == 4:
+        raise TraceRefused(
+            "the trace cannot be read",
+            why=f"it is of version {versions[0]}, and versions {' and '.join(map(str, LAYOUTS))} are what is known",
+            remedy="use a newer version of this program, or the blkparse of the traced system",
+        )
     said = f"the first word is {first.hex()}" if first else "there is not one byte"
     raise TraceRefused("these bytes are no trace", why=said, remedy="give the files that blktrace wrote")
+
+
+def _later(content: bytes) -> tuple[int, bool] | None:
+    """Look for a record behind which the next one begins, or nothing is: its version and byte order."""
+    for version, orders in LAYOUTS.items():
+        for little, head in orders.items():
+            magic = _magic(version, little=little)
+            at = content.find(magic)
+            while 0 <= at <= len(content) - head.itemsize:
+                length = int(np.frombuffer(content, head, 1, at)["length"][0])
+                end = at + head.itemsize + length
+                if end == len(content) or content.startswith(magic, end):
+                    return version, little
+                at = content.find(magic, at + 1)
+    return None
 
 
 def _all_of(records: Records) -> Records | None:
@@ -138,7 +156,7 @@ def _all_of(records: Records) -> Records | None:
     words = raw[: len(raw) // 4 * 4].view("<u4" if records.little else ">u4")
     starts = np.flatnonzero(words == (MAGIC | records.version))
     starts = starts[: int(np.searchsorted(starts, len(words) - records.words, "right"))]
-    if not len(starts):
+    if not len(starts) or starts[0]:
         return None
     records.starts = starts
     lengths = records.lengths()

@@ -47,6 +47,16 @@ def test_damage_in_the_middle_costs_the_damaged_bytes_only() -> None:
     assert (len(trace), trace.unread) == (6, 13)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("lost", [1, 17, HEAD, HEAD + 3])
+def test_damage_at_the_very_beginning_costs_the_damaged_records_only(order: str, lost: int) -> None:
+    made = request(request(Made(order=order)))
+    damaged = bytes(lost) + made.content[lost:]
+    trace = blockio.read([damaged])
+    first = 1 if lost <= HEAD else 2
+    assert (len(trace), trace.unread) == (len(blockio.read([made.content])) - first, first * HEAD)
+
+
 def test_a_message_of_odd_length_hides_nothing_behind_it() -> None:
     made = request(Made())
     made.note(2, b"bfq: a word.\x07")
