@@ -23,6 +23,8 @@ _HEADER = re.compile(r"\[ *pid *\] +((?:[a-z_]+ +)*total_vm +rss\b(?: +[a-z_]+)*
 _TASK = re.compile(r"\[ *(\d{1,10})\] +(.*)", re.DOTALL)
 _LIKE_TASK = re.compile(r"\[ *\d{1,10}\](?: +-?\d{1,19}){6,10} +\S.*", re.DOTALL)
 _RECORD = re.compile(r"oom-kill:constraint=([A-Z_]{1,40}),(.*)", re.DOTALL)
+_CPUSET = re.compile(r".{1,64}? cpuset=(\S{1,255}) mems_allowed=([0-9,-]{1,200})\s*", re.DOTALL)
+"""Up to 4.x a line of its own says where the requester may allocate."""
 _KILLED = re.compile(
     r"(?:(?P<before>.*?)[:,] )?(?P<verb>[Kk]ill(?:ed)?) process (?P<pid>\d{1,10})(?:, UID (?P<uid_first>\d{1,10}),)?"
     r" \((?P<name>.{0,64}?)\),?(?: UID:? (?P<uid>\d{1,10}),)?(?: (?P<sizes>total-vm:.*|score .*)|\.?\s*)",
@@ -215,6 +217,13 @@ def _record(report: Report, text: str) -> bool:
     return match is not None
 
 
+def _cpuset(report: Report, text: str) -> bool:
+    match = _CPUSET.fullmatch(text)
+    if match:
+        report.words |= {"cpuset": match[1], "mems_allowed": match[2]}
+    return match is not None
+
+
 def _limit(report: Report, text: str) -> bool:
     if match := _LIMITED.fullmatch(text.strip()):
         report.words |= {"constraint": "CONSTRAINT_MEMCG", "victim_memcg": match[1], "memcg": match[2]}
@@ -241,7 +250,7 @@ def _memory(report: Report, text: str) -> bool:
 
 
 _PAGES = ("total_vm", "rss", "rss_anon", "rss_file", "rss_shmem", "swapents", "nr_ptes", "nr_pmds")
-_TAKERS: tuple[Callable[[Report, str], bool], ...] = (_processor, _columns, _record, _limit, _memory)
+_TAKERS: tuple[Callable[[Report, str], bool], ...] = (_processor, _columns, _record, _cpuset, _limit, _memory)
 
 
 def _in_bytes(figures: Mapping[str, int]) -> dict[str, int]:

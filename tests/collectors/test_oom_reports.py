@@ -79,3 +79,12 @@ def test_a_panic_in_the_words_of_old_kernels_is_one() -> None:
         "[5.6] Kernel panic - not syncing: out of memory. Compulsory panic_on_oom is selected.",
     )
     assert report.outcome.startswith("panic: out of memory")
+
+
+def test_where_the_requester_may_allocate_is_read_of_old_kernels_too() -> None:
+    (report,) = read(
+        "[5.5] thrash invoked oom-killer: gfp_mask=0xd0, order=0, oom_score_adj=0",
+        "[5.6] thrash cpuset=91091d5382d5 mems_allowed=0-1",
+        "[5.7] Killed process 7 (thrash) total-vm:4kB, anon-rss:0kB, file-rss:0kB",
+    )
+    assert (report.words["cpuset"], report.words["mems_allowed"]) == ("91091d5382d5", "0-1")
