@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from volatility3.framework import contexts, exceptions
+from volatility3.framework.constants.linux import KSYM_NAME_LEN
+from volatility3.framework.objects import utility
 from volatility3.framework.symbols.linux import extensions
 
 
@@ -26,6 +28,26 @@ def prepare(context: contexts.Context, item: str, lost: list[str]) -> None:
         _answer_producer_check(context.symbol_space)
     if item == "linux.mountinfo.MountInfo":
         _pass_over_torn_mounts(lost)
+    if item == "linux.kallsyms.Kallsyms":
+        _read_exported_names()
+
+
+def _read_exported_names() -> None:
+    """Let linux.kallsyms read the names of exported symbols: it ends at the first module (2.28.2, kernel_symbol).
+
+    A name stands at an offset from the member that holds the offset (offset_to_ptr, include/linux/compiler.h; 4.19).
+    Volatility counts from the struct, and hands the number to what takes a pointer alone.
+    """
+    whole: Callable[[Any], Any] = extensions.kernel_symbol._do_get_name  # noqa: SLF001 (what get_name calls)
+
+    def _do_get_name(self: Any) -> Any:
+        if not self.has_member("name_offset"):
+            return whole(self)
+        told = self.member("name_offset")
+        address = (told.vol.offset + int(told)) & self._context.layers[self.vol.layer_name].address_mask
+        return utility.address_to_string(self._context, self.vol.layer_name, address, KSYM_NAME_LEN, errors="ignore")
+
+    extensions.kernel_symbol._do_get_name = _do_get_name  # noqa: SLF001
 
 
 def _answer_producer_check(space: Any) -> None:

@@ -22,6 +22,7 @@ from forensics.volatility.image import KERNEL, Image, Unopened, open_image
 from forensics.volatility.messages import Ended, Job, Message, Opened, Started, Unusable
 from forensics.volatility.plugins import Plugin, find, load, why_not
 from forensics.volatility.reused import reuse
+from forensics.volatility.scanning import quicken
 from forensics.volatility.swift import hasten
 from forensics.volatility.warm import warm
 
@@ -39,6 +40,7 @@ class Worker:
         """Open the image, then run every plugin."""
         hasten()
         reuse()
+        quicken()
         classes = load(self._job.plugin_folders)
         try:
             image = open_image(Path(self._job.image), Path(self._job.table), self._job.places)
