@@ -10,14 +10,14 @@ import os
 import re
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensics import provenance
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import LINE_LIMIT, Action, Deed, Deviation, Event, Thing, decode
-from forensics.hashing import SECOND, hash_file
+from forensics.hashing import SECOND, Hashed, hash_whole
 from forensics.ledger import Ledger, Signature, sync_folder
 from forensics.model import JSON, Digest, Examiner, Exhibit, Result
 from forensics.model import Outcome as ItemOutcome
@@ -139,19 +139,27 @@ class Case:
         """Tell where an exhibit's file is."""
         return self.folder / exhibit.path
 
-    def check(self, exhibit: Exhibit) -> None:
+    def compared(self, exhibit: Exhibit) -> bool:
+        """Tell whether this run compared a file with its record, and nobody touched it since."""
+        try:
+            return self._checked.get(exhibit.number) == _fingerprint(self.path(exhibit), "")
+        except IntegrityError:
+            return False
+
+    def check(self, exhibit: Exhibit, read: Callable[[Path], Hashed] | None = None) -> None:
         """Compare a file with its record, once a run unless device, inode, size or change time differ since.
 
-        Raises IntegrityError: another digest or size, a symlink, no file, or one that others may read or anyone write;
-        CaseError when it was disposed of.
+        What has to `read` it anyway, to copy it, gives what it read, and is always called. Raises IntegrityError:
+        another digest or size, a symlink, no file, or one that others may read or anyone write; CaseError when it was
+        disposed of.
         """
         where = f"case {self.number}, {exhibit.number}: {exhibit.path}"
         if exhibit.number in self._disposed:
             raise CaseError("the exhibit was disposed of", where=where, why=f"entry {self._disposed[exhibit.number]}")
         before = _fingerprint(self.path(exhibit), where)
-        if self._checked.get(exhibit.number) == before:
+        if read is None and self._checked.get(exhibit.number) == before:
             return
-        found = hash_file(self.path(exhibit))
+        found = (read or hash_whole)(self.path(exhibit))
         if (found.digest, found.size) != (exhibit.digest, exhibit.size):
             why = f"expected {exhibit.digest} ({exhibit.size} bytes), found {found.digest} ({found.size} bytes)"
             raise IntegrityError("an exhibit is not what was recorded", where=where, why=why)
@@ -198,7 +206,7 @@ def open_case(
         "number": number,
         "title": title,
         "authority": authority,
-        "authority_document": str(hash_file(authority_document).digest) if authority_document else "",
+        "authority_document": str(hash_whole(authority_document).digest) if authority_document else "",
         "scope": scope,
         "responsible": responsible or examiner.name,
         "question": question,

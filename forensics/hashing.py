@@ -29,7 +29,7 @@ class Hashed:
     digest: Digest
     size: int
     piece: int  # bytes of a piece
-    pieces: tuple[str, ...]  # hex SHA-256 of each piece, in order; () when the file is not larger than one
+    pieces: tuple[str, ...] = ()  # hex SHA-256 of each piece, in order; () when the file is not larger than one
     second: Digest | None = None  # by another algorithm, where one was asked for
 
 
@@ -51,14 +51,25 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
+def hash_whole(path: Path) -> Hashed:
+    """Read a regular file once, as `hash_file` does, and hash it as a whole alone: half the work."""
+    return _hashed(path, lambda _count: None, "", pieces=False)
+
+
 def hash_file(path: Path, progress: Callable[[int], object] = lambda _count: None, *, second: str = "") -> Hashed:
     """Read a regular file once; `progress` is called with each further count of bytes, `second` is one of `SECOND`.
 
     Raises IntegrityError for a symlink, or for what is no regular file or cannot be read.
     """
+    return _hashed(path, progress, second, pieces=True)
+
+
+def _hashed(path: Path, progress: Callable[[int], object], second: str, *, pieces: bool) -> Hashed:
     descriptor = open_regular(path)
     try:
-        return _hash(descriptor, _piece_for(os.fstat(descriptor).st_size), progress, second)
+        size = os.fstat(descriptor).st_size
+        piece = _piece_for(size)
+        return _hash(descriptor, piece, progress, second, pieces=pieces and size > piece)
     except OSError as error:
         raise IntegrityError("a file of the case cannot be read", where=str(path), why=str(error)) from error
     finally:
@@ -72,27 +83,27 @@ def _piece_for(size: int) -> int:
     return piece
 
 
-def _hash(descriptor: int, piece: int, progress: Callable[[int], object], second: str) -> Hashed:
+def _hash(descriptor: int, piece: int, progress: Callable[[int], object], second: str, *, pieces: bool) -> Hashed:
     whole = hashlib.sha256()
     other = hashlib.new(second) if second else None
     part = hashlib.sha256()
-    pieces: list[str] = []
+    made: list[str] = []
     size = 0
     while chunk := os.read(descriptor, _BUFFER):
         whole.update(chunk)
         if other:
             other.update(chunk)
-        for begin, end in _cuts(size, len(chunk), piece):
+        for begin, end in _cuts(size, len(chunk), piece) if pieces else ():
             part.update(chunk[begin:end])
             if (size + end) % piece == 0:
-                pieces.append(part.hexdigest())
+                made.append(part.hexdigest())
                 part = hashlib.sha256()
         size += len(chunk)
         progress(len(chunk))
-    if size % piece:
-        pieces.append(part.hexdigest())
+    if pieces and size % piece:
+        made.append(part.hexdigest())
     beside = Digest(second, other.hexdigest()) if other else None
-    return Hashed(Digest(ALGORITHM, whole.hexdigest()), size, piece, tuple(pieces) if len(pieces) > 1 else (), beside)
+    return Hashed(Digest(ALGORITHM, whole.hexdigest()), size, piece, tuple(made) if len(made) > 1 else (), beside)
 
 
 def _cuts(offset: int, length: int, piece: int) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from forensics import seals, signing, stamping
 from forensics.casefile import Case
 from forensics.errors import CaseError, ForensicsError, IntegrityError, ToolMissing
 from forensics.events import Action, Deed, Event, State
-from forensics.hashing import hash_bytes, hash_file
+from forensics.hashing import hash_bytes, hash_file, hash_whole
 from forensics.ledger import sync_folder
 from forensics.model import JSON, Digest, Exhibit
 from forensics.progress import Progress
@@ -61,8 +61,8 @@ def wanted(case: Case, *, ask: bool = False) -> Wanted:
     )
 
 
-def make(case: Case, progress: Progress) -> Seal:
-    """Hash every exhibit again and write the next seal over the ledger's head.
+def make(case: Case, progress: Progress, known: Callable[[Exhibit], bool] = lambda _exhibit: False) -> Seal:
+    """Hash every exhibit again, but those `known` to be as recorded, and write the next seal over the ledger's head.
 
     Raises IntegrityError that names all exhibits that are not what was recorded, not the first alone.
     """
@@ -71,7 +71,10 @@ def make(case: Case, progress: Progress) -> Seal:
     broken = []
     with progress.task("hashing every exhibit again", sum(one.size for one in exhibits)) as advance:
         for one in exhibits:
-            found = hash_file(case.path(one))
+            if known(one):
+                advance(one.size)
+                continue
+            found = hash_whole(case.path(one))
             advance(found.size)
             if (found.digest, found.size) != (one.digest, one.size):
                 broken.append(f"{one.number}: expected {one.digest}, found {found.digest}")

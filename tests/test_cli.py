@@ -19,9 +19,12 @@ PROGRAM = Path(sys.executable).with_name("forensics")
 OPENING = ("--title", "Unexpected traffic", "--examiner", "Ada Examiner", "--authority", "Ticket 4711")
 
 
-def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(root: Path, *words: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "FORENSICS_ROOT": str(root), "HOME": str(root), "COLUMNS": "200"}
-    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False, env=environment, timeout=60)
+    return subprocess.run(
+        [PROGRAM, *words],
+        capture_output=True, text=True, check=False, env=environment, timeout=60, pass_fds=pass_fds,
+    )  # fmt: skip
 
 
 def told(root: Path, *words: str) -> Any:

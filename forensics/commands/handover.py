@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from forensics import terminal
+from forensics import reissue, terminal
 from forensics.casefile import Case
+from forensics.commands.certificates import (
+    AskPassword,
+    Certificate,
+    CertificateFile,
+    CertificateLabel,
+    PasswordDescriptor,
+    TokenLabel,
+    TokenModule,
+    stamper,
+)
 from forensics.commands.options import HERE, AsJson, CaseNumber, Root
 from forensics.errors import UsageError
 from forensics.handoff import redaction
 from forensics.handoff.contents import Order
-from forensics.handoff.giving import Bag, hand_off
+from forensics.handoff.giving import Bag, Render, hand_off
 from forensics.handoff.receipts import receive as receive_receipt
 from forensics.model import JSON
 from forensics.progress import Silent
@@ -44,22 +55,38 @@ def handoff(
     purpose: Annotated[str, typer.Option(help="What it is handed over for.")] = "",
     medium: Annotated[str, typer.Option(help="On what it travels: a disk and its serial number, a link.")] = "",
     place: Annotated[str, typer.Option(help="Where it is handed over.")] = "",
+    certificate: CertificateFile = None,
+    pkcs11: TokenModule = None,
+    token: TokenLabel = "",
+    certificate_label: CertificateLabel = "",
+    certificate_password_fd: PasswordDescriptor = -1,
+    ask_certificate_password: AskPassword = False,
     root: Root = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Hand a case over: sealed, reported, and packed into reports/ as a bag that its recipient can check.
 
-    Every exhibit is hashed again first, and the bag is checked as its recipient does before it gets its name. Exits
-    with 3 when a signature or time stamp is pending, or the case is incomplete.
+    Every exhibit is hashed while it is copied, and the bag is checked as its recipient does before it gets its name.
+    With a certificate the report in it is signed, with the time of the case's first authority. Exits with 3 when a
+    signature or time stamp is pending, or the case is incomplete.
     """
     if redact and (without or case_uco):
         raise UsageError("a redacted variant holds neither exhibits nor exports", remedy="--redact alone")
+    key = Certificate(certificate, pkcs11, token, certificate_label)
+    if redact and key:
+        raise UsageError("a redacted variant does not hold the report that is signed", remedy="--redact alone")
     case = Case.load(root, number)
     order = Order(to, purpose, medium, place, tuple(dict.fromkeys(without or ())), ask=sys.stdin.isatty())
     order = replace(order, case_uco=case_uco)
     if redact:
         order = replace(order, rules=redaction.load(redact), rules_text=redact.read_bytes())
-    made = hand_off(case, root, order, Silent() if as_json else TerminalProgress())
+    render: Render = reissue.rendered
+    if key:
+        from forensics import signed  # noqa: PLC0415 - pyHanko is slow to come, and only this needs it
+
+        credentials = key.opened(certificate_password_fd, ask=ask_certificate_password)
+        render = partial(signed.rendered, credentials=credentials, stamper=stamper(case, "", None))
+    made = hand_off(case, root, order, Silent() if as_json else TerminalProgress(), render)
     _show(case, made, as_json=as_json)
     raise typer.Exit(GAPS if made.pending or not made.complete else 0)
 

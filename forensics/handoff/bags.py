@@ -1,36 +1,36 @@
 """Write a bag (BagIt 1.0, RFC 8493) so that it can be killed anywhere.
 
-The payload is put together in a private folder with a name that no bag has; the library `bagit` makes the manifests of
-what is on disk; everything is fsynced, checked by the independent verifier, and only then given its name, where nothing
-is ever replaced. Killed before that, no bag is there; what is left of the private folder is named in the ledger.
+The payload is put together in a private folder with a name that no bag has. What is copied is hashed by both algorithms
+as it passes, so that nothing is read again for the manifests. Everything is fsynced, read once more by the independent
+verifier, and only then given its name, where nothing is ever replaced. Killed before that, no bag is there; what is
+left of the private folder is named in the ledger.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-import bagit
-
 from forensics import signing, verify
 from forensics.errors import CaseError, IntegrityError
-from forensics.hashing import open_regular
+from forensics.hashing import PIECE, Hashed, open_regular
 from forensics.ledger import sync_folder
 from forensics.model import Digest
 from forensics.signing import Signer
 
 DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 ALGORITHMS = ("sha256", "sha512")
+PAYLOAD = "data"
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
+_BLOCK = 1 << 20
 _MARGIN = 16 << 20  # bytes that a volume keeps free besides the payload
 
-logging.getLogger("bagit").addHandler(logging.NullHandler())
-logging.getLogger("bagit").propagate = False  # its errors reach the user as ours
+Sums = dict[str, tuple[str, str]]
+"""SHA-256 and SHA-512, in hex, of files of a folder, by name below it."""
 
 
 def require_room(folder: Path, size: int) -> None:
@@ -43,18 +43,20 @@ def require_room(folder: Path, size: int) -> None:
         )
 
 
-def copy(source: Path, target: Path, digest: Digest, advance: Callable[[int], object]) -> None:
-    """Copy a file, read-only; IntegrityError when what was read has not this digest."""
-    hashed = hashlib.sha256()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(open_regular(source), "rb", buffering=0) as origin, fresh(target) as file:
-        while chunk := origin.read(1 << 20):
-            hashed.update(chunk)
+def copy(source: Path, folder: Path, name: str, sums: Sums, advance: Callable[[int], object]) -> Hashed:
+    """Copy a file to a name below a folder, read-only, and give what was read; its digests are added to `sums`."""
+    short, long = hashlib.sha256(), hashlib.sha512()
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with os.fdopen(open_regular(source), "rb", buffering=0) as origin, fresh(folder / name) as file:
+        while chunk := origin.read(_BLOCK):
+            short.update(chunk)
+            long.update(chunk)
             file.write(chunk)
+            size += len(chunk)
             advance(len(chunk))
-    if hashed.hexdigest() != digest.value:
-        why = f"expected {digest}, found sha256:{hashed.hexdigest()}"
-        raise IntegrityError("a file is not what was recorded", where=str(source), why=why)
+    sums[name] = (short.hexdigest(), long.hexdigest())
+    return Hashed(Digest("sha256", sums[name][0]), size, PIECE)
 
 
 def put(target: Path, content: bytes) -> None:
@@ -69,21 +71,45 @@ def fresh(target: Path) -> IO[bytes]:
     return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400), "wb")
 
 
-def make(folder: Path, info: Mapping[str, str], beside: Mapping[str, bytes], key: Signer | None, *, ask: bool) -> None:
-    """Make a bag of a folder: what is in it becomes the payload, `beside` stands at its root; all of it durable.
+def make(
+    folder: Path, info: Mapping[str, str], beside: Mapping[str, bytes], sums: Sums, key: Signer | None, *, ask: bool
+) -> None:
+    """Make a bag of a folder whose `data/` is the payload, `sums` of it being known; `beside` stands at its root.
 
-    With a key the payload's manifest is signed; CaseError when the key does not sign.
+    All of it is durable when this returns. With a key the payload's manifest is signed; CaseError when the key does not
+    sign.
     """
-    bagit.make_bag(str(folder.absolute()), dict(info), checksums=list(ALGORITHMS))
-    (folder / "bagit.txt").write_text(DECLARATION, encoding="ascii")  # the library still declares the draft before 1.0
+    payload = {
+        f"{PAYLOAD}/{name}": sums.get(name) or _sums(folder / PAYLOAD / name) for name in _names(folder / PAYLOAD)
+    }
+    size = sum((folder / name).stat().st_size for name in payload)
+    lines = {**info, "Payload-Oxum": f"{size}.{len(payload)}"}
+    put(folder / "bagit.txt", DECLARATION.encode("ascii"))
+    put(folder / "bag-info.txt", "".join(f"{name}: {value}\n" for name, value in lines.items()).encode("utf-8"))
     for name, content in beside.items():
         put(folder / name, content)
+    _list(folder, "manifest", payload)
     if key is not None:
         armoured = signing.sign(key, (folder / MANIFEST).read_bytes(), signing.BAG, ask=ask)
         put(folder / f"{MANIFEST}.sig", armoured.encode("ascii"))
-    bagit.Bag(str(folder.absolute())).save()
+    _list(folder, "tagmanifest", {one.name: _sums(one) for one in sorted(folder.iterdir()) if one.is_file()})
     for path in _everything(folder):
         _sync(path)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
+
+
+def _sums(path: Path) -> tuple[str, str]:
+    content = path.read_bytes()
+    return hashlib.sha256(content).hexdigest(), hashlib.sha512(content).hexdigest()
+
+
+def _list(folder: Path, name: str, sums: Sums) -> None:
+    for at, algorithm in enumerate(ALGORITHMS):
+        lines = "".join(f"{digests[at]}  {path}\n" for path, digests in sums.items())
+        put(folder / f"{name}-{algorithm}.txt", lines.encode("ascii"))
 
 
 def publish(folder: Path, place: Path) -> verify.Result:

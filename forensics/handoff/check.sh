@@ -107,6 +107,7 @@ while IFS= read -r line || [[ -n $line ]]; do
     if [[ $line == *'"action":"exhibit entered"'* ]]; then
         [[ $line =~ \"products\":\[\{$thing\}\] ]] && name=${BASH_REMATCH[1]} entered[$name]=${BASH_REMATCH[2]}
         [[ $line =~ \"path\":\"(exhibits/[EID][0-9]+-[A-Za-z0-9._@+-]+)\" ]] && path_of[$name]=${BASH_REMATCH[1]}
+        [[ $line == *'"encryption":{'* ]] && note "$name is encrypted: what is in it was not checked, that needs age and its identity"
         if [[ $line == *'"kind":"report"'* && $line =~ \"as_of\":([0-9]+) ]]; then
             at=${BASH_REMATCH[1]}
             [[ $line =~ \"head\":\"(sha256:[0-9a-f]{64})\" ]] && reports[${entered[$name]}]="$at ${BASH_REMATCH[1]}"

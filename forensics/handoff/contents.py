@@ -13,9 +13,11 @@ data/allowed_signers         public keys of who signed; data/authority_roots.pem
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from forensics.casefile import LEDGER, Case
 from forensics.errors import IntegrityError
 from forensics.events import Action, Event, State
 from forensics.handoff import bags, results, uco
+from forensics.handoff.bags import Sums
 from forensics.handoff.readme import readme, redacted_readme
 from forensics.handoff.redaction import Rules
 from forensics.hashing import hash_file, open_regular
@@ -60,6 +63,7 @@ class Handed:
     report: tuple[Exhibit, ...]
     order: Order
     key_place: str = ""  # of the key that signs, "" where none does
+    sums: Sums = field(default_factory=dict)  # of what stands in the bag's folder already
 
     @property
     def exhibits(self) -> tuple[Exhibit, ...]:
@@ -69,9 +73,10 @@ class Handed:
 
     @property
     def size(self) -> int:
-        """Count about the bytes that the bag will have."""
+        """Count about the bytes that the bag will have besides what is in it."""
         tables = sum(one.size for one in results.tabled(self.exhibits))
-        return sum(one.size for one in self.exhibits) + 4 * tables + self.case.ledger.path.stat().st_size
+        left = sum(one.size for one in self.exhibits if place_of(self.case, one) not in self.sums)
+        return left + 4 * tables + self.case.ledger.path.stat().st_size
 
     @property
     def key(self) -> Signer | None:
@@ -88,17 +93,28 @@ class Handed:
         return [one for one in self.events if one.action is action and one.outcome is State.FINISHED]
 
 
+def place_of(case: Case, exhibit: Exhibit) -> str:
+    """Tell where an exhibit stands in the payload."""
+    return f"{case.number}/{exhibit.path}"
+
+
+def copy_exhibits(folder: Path, case: Case, places: Mapping[str, Exhibit], sums: Sums, progress: Progress) -> None:
+    """Copy exhibits to their places, once, and compare what was read with the record; IntegrityError when it is off."""
+    todo = {name: one for name, one in places.items() if name not in sums}
+    with progress.task("copying exhibits", sum(one.size for one in todo.values())) as advance:
+        for name, one in todo.items():
+            case.check(one, partial(bags.copy, folder=folder, name=name, sums=sums, advance=advance))
+
+
 def write(folder: Path, handed: Handed, progress: Progress) -> None:
     """Put the payload together in a folder of its own."""
     inside = folder / handed.case.number
-    with progress.task("copying exhibits", sum(one.size for one in handed.exhibits)) as advance:
-        for one in handed.exhibits:
-            bags.copy(handed.case.path(one), inside / one.path, one.digest, advance)
+    places = {place_of(handed.case, one): one for one in handed.exhibits}
+    given = [one for one in handed.report if one.number not in handed.order.without]
+    places |= {f"report/{one.path.name}": one for one in given}
+    copy_exhibits(folder, handed.case, places, handed.sums, progress)
     bags.put(inside / LEDGER, b"".join(ledger_of(handed)))
     write_seals(inside / "seals", handed)
-    for one in handed.report:
-        if one.number not in handed.order.without:
-            bags.copy(handed.case.path(one), folder / "report" / one.path.name, one.digest, lambda _count: None)
     progress.say("writing tables for programs")
     for one in results.tabled(handed.exhibits):
         results.write(folder / "results", one, results.load(handed.case.path(one), one))
@@ -217,7 +233,8 @@ def write_seals(folder: Path, handed: Handed) -> None:
     names |= {str(one.details[name]) for one in handed.of(Action.TIME_STAMPED) for name in ("file", "roots_file")}
     names |= {"allowed_signers"} if handed.of(Action.SIGNED) else set()
     for name in sorted(names):
-        bags.copy(place / name, folder / name, hash_file(place / name).digest, lambda _count: None)
+        with os.fdopen(open_regular(place / name), "rb") as file:
+            bags.put(folder / name, file.read())
 
 
 def write_keys(folder: Path, handed: Handed) -> None:

@@ -1,8 +1,9 @@
 """Hand a case over: an entry, the report as of it, a seal over both, and a bag of all that is on record until then.
 
-1. Every exhibit is hashed again; `handed off` (started) names those that go and those that are left out.
-2. The report is rendered as of that entry, and the ledger's head is sealed: signed and stamped, as the case asks.
-3. The bag is written, checked by the independent verifier, and gets its name (see `bags`).
+1. `handed off` (started) names the exhibits that go and those that are left out. Each is hashed while it is copied.
+2. The report is rendered as of that entry, signed where there is a certificate, and the ledger's head is sealed: signed
+   and stamped, as the case asks. What was not copied is hashed for it.
+3. The bag is written, read once more by the independent verifier, and gets its name (see `bags`).
 4. `handed off` (finished) has the digests of the bag's lists; the receipt that comes back names them.
 
 What is killed in between stands as begun; `settle` finds by the bag's name how far it came.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from forensics.handoff import bags, contents, redacted
 from forensics.handoff.contents import Handed, Order
 from forensics.handoff.redaction import Redactor
 from forensics.hashing import hash_bytes
-from forensics.model import JSON
+from forensics.model import JSON, Exhibit
 from forensics.progress import Progress
 
 
@@ -41,10 +42,14 @@ class Bag:
     complete: bool  # whether the verifier called the case in it so
 
 
-def hand_off(case: Case, root: Path, order: Order, progress: Progress) -> Bag:
+Render = Callable[[Case, Progress], tuple[Exhibit, ...]]
+
+
+def hand_off(case: Case, root: Path, order: Order, progress: Progress, render: Render = reissue.rendered) -> Bag:
     """Make a bag of a case in reports/; it is there whole and checked when this returns, or not at all.
 
-    Raises IntegrityError when an exhibit is not what was recorded, CaseError when someone works on the case.
+    `render` makes the report, while nobody else works on the case. Raises IntegrityError when an exhibit is not what
+    was recorded, CaseError when someone works on the case.
     """
     reports = root.absolute() / "reports"
     reports.mkdir(exist_ok=True)
@@ -53,7 +58,7 @@ def hand_off(case: Case, root: Path, order: Order, progress: Progress) -> Bag:
         begun = _begin(case, order)
         folder = reports / str(begun.details["folder"])
         try:
-            return _write(case, order, begun, reports, progress)
+            return _write(case, order, begun, reports, render, progress)
         except BaseException as problem:
             shutil.rmtree(folder, ignore_errors=True)
             state = State.INTERRUPTED if isinstance(problem, KeyboardInterrupt) else State.FAILED
@@ -87,8 +92,6 @@ def _begin(case: Case, order: Order) -> Event:
     for number in order.without:
         case.exhibit(number)
     given = () if order.rules else tuple(one for one in held if one.number not in order.without)
-    for one in held:
-        case.check(one)
     before = sum(one.action is Action.HANDED_OFF and one.outcome is State.STARTED for one in case.events())
     name = f"{case.number}-bag-{before + 1:04d}"
     details: dict[str, JSON] = {
@@ -106,13 +109,22 @@ def _begin(case: Case, order: Order) -> Event:
     return case.append(deed)
 
 
-def _write(case: Case, order: Order, begun: Event, reports: Path, progress: Progress) -> Bag:
-    report = reissue.rendered(case, progress)  # 2
-    seal = sealing.make(case, progress)
+def _write(  # noqa: PLR0917 - all that a hand-off is made of
+    case: Case, order: Order, begun: Event, reports: Path, render: Render, progress: Progress
+) -> Bag:
+    given = [case.exhibit(one.exhibit) for one in begun.materials]
+    bags.require_room(reports, sum(one.size for one in given))
+    folder = reports / str(begun.details["folder"])
+    folder.mkdir(mode=0o700)
+    sums: bags.Sums = {}
+    places = {contents.place_of(case, one): one for one in given}
+    contents.copy_exhibits(folder / bags.PAYLOAD, case, places, sums, progress)  # 1
+    report = render(case, progress)  # 2
+    seal = sealing.make(case, progress, case.compared)
     sealing.record(case, seal)
     wanted = sealing.wanted(case, ask=order.ask)
     pending = sealing.attest(case, seal.path, wanted, progress, again=True)
-    handed = Handed(case, begun, case.events(), report, order, _can_sign(wanted.key, pending))
+    handed = Handed(case, begun, case.events(), report, order, _can_sign(wanted.key, pending), sums)
     return pack(handed, pending, reports, progress)
 
 
@@ -122,16 +134,17 @@ def pack(handed: Handed, pending: tuple[str, ...], reports: Path, progress: Prog
     folder = reports / str(begun.details["folder"])
     place = reports / str(begun.details["bag"])
     bags.require_room(reports, handed.size)
-    folder.mkdir(mode=0o700)
+    payload = folder / bags.PAYLOAD
+    payload.mkdir(mode=0o700, parents=True, exist_ok=True)
     info, beside = contents.info(handed, pending), contents.beside(handed)
     if order.rules is None:
-        contents.write(folder, handed, progress)  # 3
+        contents.write(payload, handed, progress)  # 3
     else:
         redactor = Redactor(order.rules)
-        redacted.write(folder, handed, redactor, progress)
+        redacted.write(payload, handed, redactor, progress)
         info = redactor.everything(info)
         beside["README.txt"] = redactor.text(beside["README.txt"].decode("utf-8")).encode("utf-8")
-    bags.make(folder, info, beside, handed.key, ask=order.ask)
+    bags.make(folder, info, beside, handed.sums, handed.key, ask=order.ask)
     progress.say("checking the bag as its recipient does")
     result = bags.publish(folder, place)
     digests = contents.digests(place)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from forensics import locks, reissue, sealing
-from forensics.casefile import Case
+from forensics import locks, reissue, sealing, signing
+from forensics.casefile import Case, Stamps, open_case
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import Action, State
 from forensics.handoff import giving
 from forensics.handoff.contents import Order
+from forensics.model import Role
 from forensics.progress import Silent
-from forensics.verify import DAMAGED, OK, verify
-from tests import authority
+from forensics.verify import DAMAGED, OK, Given, verify
+from tests import authority, certificates
 from tests.authority import Authority
-from tests.casework import check, enter_one, new_case, program, strace, writable
-from tests.handing import full_case, handed
+from tests.casework import EXAMINER, check, enter_one, new_case, program, strace, writable
+from tests.handing import add, full_case, handed, stock
 from tests.test_cli import run
 
 PACK = """
@@ -143,6 +146,42 @@ def test_a_kill_anywhere_between_entry_report_seal_and_bag_settles(tmp_path: Pat
     assert State.INTERRUPTED in states
 
 
+def test_the_report_in_a_bag_is_signed_and_encrypted_exhibits_travel_as_they_are(
+    tmp_path: Path, tsa: Authority
+) -> None:
+    path = tmp_path / "identity"
+    subprocess.run(["age-keygen", "-o", path], check=True, capture_output=True)
+    told = subprocess.run(["age-keygen", "-y", path], check=True, capture_output=True, text=True).stdout.strip()
+    key, stamps = signing.signer(str(authority.ssh_key(tmp_path))), Stamps((tsa.url,), tsa.roots)
+    case = open_case(
+        tmp_path, "2026-0001", "Encrypted", EXAMINER, "warrant 12", key=key, stamps=stamps, encrypt_to=(told,)
+    )
+    add(case, "memory.lime", b"EMiL" * 3000, "memory-image", Role.EVIDENCE)
+    certificate = certificates.make(tmp_path / "pki")
+    read, write = os.pipe()
+    os.write(write, certificates.PASSWORD.encode() + b"\n")
+    os.close(write)
+    words = ("--certificate", str(certificate.file), "--certificate-password-fd", str(read), "--json")
+    done = run(tmp_path, "handoff", case.number, "--to", "Bob", *words, pass_fds=(read,))
+    os.close(read)
+    assert done.returncode == 0, done.stderr
+    bag = Path(json.loads(done.stdout)["bag"])
+    (signed,) = (bag / "data" / "report").glob("*-signed.pdf")
+    assert (
+        "Total document signed" in subprocess.run(["pdfsig", signed], check=True, capture_output=True, text=True).stdout
+    )
+    result = verify(bag)
+    assert result.code == OK, result.problems
+    assert any("E0001 is encrypted: checking what is in it" in one for one in result.notes)
+    assert verify(bag, given=Given(identity=path)).code == OK
+    by_hand = stock(bag)
+    assert by_hand.returncode == 0, by_hand.stdout
+    assert "E0001 is encrypted: what is in it was not checked" in by_hand.stdout
+    refused = run(tmp_path, "handoff", case.number, "--to", "Bob", "--certificate", str(path))
+    assert refused.returncode == 1
+    assert len([one for one in case.events() if one.action is Action.HANDED_OFF]) == 2, "and nothing was begun"
+
+
 @pytest.mark.parametrize("call", ["fsync:error=EIO:when=20", "write:error=ENOSPC:when=30"])
 def test_a_disk_that_fails_ends_the_hand_off_without_a_bag(ready: Path, tmp_path: Path, call: str) -> None:
     root = tmp_path / "root"
@@ -160,7 +199,9 @@ def test_a_damaged_exhibit_is_not_handed_over_and_the_case_says_so(tmp_path: Pat
     with pytest.raises(IntegrityError):
         handed(Case.load(tmp_path, case.number))
     assert list((tmp_path / "reports").iterdir()) == []
-    assert [one.action for one in Case.load(tmp_path, case.number).events()][-1] is not Action.HANDED_OFF
+    last = Case.load(tmp_path, case.number).events()[-1]
+    assert (last.action, last.outcome) == (Action.HANDED_OFF, State.FAILED)
+    assert "is not what was recorded" in last.reason
 
 
 def test_what_cannot_be_handed_over_is_refused_before_anything_is_recorded(tmp_path: Path) -> None:
