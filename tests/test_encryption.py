@@ -183,7 +183,7 @@ def test_an_identity_that_does_not_fit_says_so_and_leaves_nothing(case: Case, id
     assert clear(case) == []
 
 
-@pytest.mark.parametrize("call", ["fsync", "link,linkat", "unlink,unlinkat"])
+@pytest.mark.parametrize("call", [pytest.param("fsync", marks=pytest.mark.faults), "link,linkat", "unlink,unlinkat"])
 def test_killed_while_it_is_entered_memory_is_plain_or_encrypted_and_never_lost(
     tmp_path: Path, identity: Path, call: str
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import bagit
@@ -16,16 +15,9 @@ from hypothesis import strategies as st
 from forensics.casefile import LEDGER, Case
 from forensics.events import Action, State
 from forensics.verify import DAMAGED, OK, Given, verify
-from tests import authority
 from tests.authority import Authority, ssh_key
 from tests.damages import DAMAGES, Bags
 from tests.handing import HOSTILE, alone, copied, full_case, handed, remade, run, stock
-
-
-@pytest.fixture(scope="module")
-def tsa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority.serving(authority.make(tmp_path_factory.mktemp("tsa") / "one")) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +154,20 @@ def test_a_missing_file_is_found_and_named_whichever_it_is(bag: Path) -> None:
     assert verify(bag).code == OK
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_one_changed_byte_in_any_file_is_found_and_its_place_named(bags: Bags, data: st.DataObject) -> None:
+    one_changed_byte_is_found(bags, data)
+
+
+@pytest.mark.faults
+@settings(max_examples=2000)
+@given(data=st.data())
+def test_one_changed_byte_of_many_in_any_file_is_found_and_its_place_named(bags: Bags, data: st.DataObject) -> None:
+    one_changed_byte_is_found(bags, data)
+
+
+def one_changed_byte_is_found(bags: Bags, data: st.DataObject) -> None:
     bag = bags["later"]
     names = sorted(one.relative_to(bag).as_posix() for one in bag.rglob("*") if one.is_file())
     name = data.draw(st.sampled_from(names))

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,12 +52,6 @@ from forensics.handoff.giving import hand_off
 from forensics.progress import Silent
 hand_off(Case.load(Path(sys.argv[1]), "2026-0001"), Path(sys.argv[1]), Order("Bob"), Silent())
 """
-
-
-@pytest.fixture(scope="module")
-def tsa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority.serving(authority.make(tmp_path_factory.mktemp("tsa") / "one")) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

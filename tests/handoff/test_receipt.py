@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,27 +13,15 @@ from forensics.errors import Refused, UsageError
 from forensics.events import Action
 from forensics.handoff.receipts import receive
 from forensics.verify import DAMAGED, OK, Given, verify
-from tests import authority
-from tests.authority import Authority, ssh_key
+from tests.authority import ssh_key
 from tests.casework import check
 from tests.forgery import rewritten
-from tests.handing import full_case, handed, run
+from tests.handing import handed, run
 
 
 @pytest.fixture(scope="module")
-def tsa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority.serving(authority.make(tmp_path_factory.mktemp("tsa") / "one")) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("root")
-
-
-@pytest.fixture(scope="module")
-def bag(root: Path, tsa: Authority) -> Path:
-    return handed(full_case(root, tsa)).path
+def bag(root: Path) -> Path:
+    return root / "reports" / "2026-0001-bag-0001"
 
 
 @pytest.fixture(scope="module")

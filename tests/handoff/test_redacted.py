@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from forensics.handoff import redaction
 from forensics.handoff.redaction import Field, Pattern, Redactor, Rules
 from forensics.tables import Absent, Column, Table
 from forensics.verify import DAMAGED, OK, verify
-from tests import authority
 from tests.authority import Authority
 from tests.handing import copied, flip, full_case, remade, run, stock
 from tests.test_cli import run as command
@@ -30,12 +28,6 @@ fields:
   - {name: start times, table: linux.pslist.PsList, column: CREATION TIME}
 exhibits: [D0002]
 """
-
-
-@pytest.fixture(scope="module")
-def tsa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority.serving(authority.make(tmp_path_factory.mktemp("tsa") / "one")) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,9 @@ from forensics.handoff import uco
 from forensics.handoff.contents import Order
 from forensics.handoff.giving import hand_off
 from forensics.progress import Silent
-from tests import authority
 from tests.authority import Authority
 from tests.handing import full_case
 from tests.test_cli import run as command
-
-
-@pytest.fixture(scope="module")
-def tsa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority.serving(authority.make(tmp_path_factory.mktemp("tsa") / "one")) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
