@@ -345,8 +345,11 @@ def _check_exhibits(folder: Path, ledger: Ledger, given: Given, result: Result) 
             found[number][part] = digest
     for number, entry in here.items():
         _check_exhibit(folder, entry, found[number], given, result)
-    for number in (one for one in here if isinstance(here[one]["details"].get("plain"), dict) and one not in unread):
-        _check_plain(number, here[number], folder / here[number]["path"], given.identity, result)
+    for number in (one for one in here if one not in unread):
+        if isinstance(here[number]["details"].get("plain"), dict):
+            _check_plain(number, here[number], folder / here[number]["path"], given.identity, result)
+        elif here[number]["details"].get("encryption"):
+            result.notes.append(f"{number} is encrypted, and no entry tells what is in it: whoever took it was ended")
     result.exhibits = len(here) - len(unread)
     result.size = sum(int(one["size"]) for number, one in here.items() if number not in unread)
 
@@ -865,7 +868,12 @@ def _manifest(folder: Path, name: str, there: set[str], result: Result) -> dict[
     if name not in there:
         return found
     digits = 128 if "512" in name else 64
-    for number, line in enumerate(_small(folder / name).decode("utf-8", "backslashreplace").splitlines(), 1):
+    try:
+        text = _small(folder / name).decode("utf-8", "backslashreplace")
+    except _CONFUSED as error:
+        result.add(UNREADABLE, name, "it cannot be read", found=error)
+        return found
+    for number, line in enumerate(text.splitlines(), 1):
         match = re.fullmatch(rf"([0-9a-f]{{{digits}}}) [ *]?(\S+)", line)
         if match is None or match[2] in found or ".." in match[2].split("/"):
             result.add(DAMAGED, f"{name}, line {number}", "it does not list one file, once, inside the bag", found=line)

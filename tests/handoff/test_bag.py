@@ -193,6 +193,16 @@ def test_names_in_a_bag_reach_no_terminal(bag: Path) -> None:
         assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_a_list_that_is_too_large_to_be_read_is_damage_and_ends_no_program(bag: Path) -> None:
+    with (bag / "manifest-sha512.txt").open("r+b") as file:
+        file.truncate((1 << 26) + 1)
+    result = verify(bag)
+    assert result.code == DAMAGED, "as its tag manifest tells"
+    assert ("manifest-sha512.txt", "it cannot be read") in [(one.where, one.what) for one in result.problems]
+    inside = alone(bag)
+    assert (inside.returncode, inside.stderr) == (DAMAGED, "")
+
+
 def test_a_ledger_in_a_bag_ends_at_the_entry_that_the_bag_names(bags: Bags, case: Case) -> None:
     told = json.loads((bags["bag"] / "data" / "handoff.json").read_text())
     lines = (bags["bag"] / "data" / case.number / LEDGER).read_bytes().splitlines()
