@@ -32,6 +32,7 @@ import stat
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -76,6 +77,12 @@ CASE_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 TAGS = {"bagit.txt", "bag-info.txt"} | {f"{part}manifest-sha{n}.txt" for part in ("", "tag") for n in (256, 512)}
 HANDED = "data/handoff.json"
+LAYOUT = re.compile(
+    r"(bagit|bag-info|README|(tag)?manifest-sha(256|512))\.txt|manifest-sha256\.txt\.sig|check\.sh|verify\.py|"
+    r"data/(handoff\.json|redactions\.json|case-uco\.jsonld|allowed_signers|authority_roots\.pem|"
+    r"(report|results|seals)/[\w.@+-]+|[\w.-]+/(custody\.jsonl|(exhibits|seals)/[\w.@+-]+))",
+    re.ASCII,
+)
 SIGNED = "manifest-sha256.txt"  # what a bag's signature is over
 COMPARED = {"exhibit entered", "stage started", "accessed", "transferred", "handed off", "disposed"}  # hash them first
 SILENT = {"command", "connected", "note", "host key accepted", "clock warning"}  # nothing later is held against them
@@ -837,7 +844,18 @@ def _check_manifests(folder: Path, there: set[str], result: Result) -> dict[Path
                 result.add(DAMAGED, _safe(path), f"it stands in a list of {kind} files, and is none")
     for path in sorted(there - listed):
         result.add(DAMAGED, path, "no manifest lists it: it was added")
+    _check_names(there, result)
     return {folder / path: f"sha256:{one[0]}" for path, one in hashed.items() if one[0]}
+
+
+def _check_names(there: set[str], result: Result) -> None:
+    """Find what no bag of ours has, and names of which a disk that tells no case apart would keep one."""
+    alike = Counter(path.lower() for path in there)
+    for path in sorted(there):
+        if not LAYOUT.fullmatch(path):
+            result.add(DAMAGED, path, "nothing of this name belongs into a bag")
+        if alike[path.lower()] > 1:
+            result.add(DAMAGED, path, "another file has this name but for the case of letters: some disks keep one")
 
 
 def _compare(
@@ -873,12 +891,14 @@ def _manifest(folder: Path, name: str, there: set[str], result: Result) -> dict[
     except _CONFUSED as error:
         result.add(UNREADABLE, name, "it cannot be read", found=error)
         return found
-    for number, line in enumerate(text.splitlines(), 1):
-        match = re.fullmatch(rf"([0-9a-f]{{{digits}}}) [ *]?(\S+)", line)
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        match = re.fullmatch(rf"([0-9a-f]{{{digits}}})  (\S+)", line)
         if match is None or match[2] in found or ".." in match[2].split("/"):
             result.add(DAMAGED, f"{name}, line {number}", "it does not list one file, once, inside the bag", found=line)
         else:
             found[match[2]] = match[1]
+    if list(found) != sorted(found) or not text.endswith("\n"):  # so that no byte of it can be another
+        result.add(DAMAGED, name, "its lines are not in their order, or do not end")
     return found
 
 

@@ -272,3 +272,41 @@ def signature_planted_beside_a_seal(bag: Path, _bags: Bags) -> None:
 def exhibit_planted(bag: Path, _bags: Bags) -> None:
     (bag / "data" / "2026-0001" / "exhibits" / "E0009-x").write_text("x")
     remade(bag)
+
+
+@damage("its lines are not in their order, or do not end")
+def tag_manifest_without_its_last_byte(bag: Path, _bags: Bags) -> None:
+    path = bag / "tagmanifest-sha256.txt"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@damage("its lines are not in their order, or do not end")
+def lines_of_a_tag_manifest_swapped(bag: Path, _bags: Bags) -> None:
+    path = bag / "tagmanifest-sha256.txt"
+    first_line, second, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join((second, first_line, *rest)))
+
+
+@damage("it does not list one file, once, inside the bag")
+def a_line_of_a_tag_manifest_ended_otherwise(bag: Path, _bags: Bags) -> None:
+    path = bag / "tagmanifest-sha256.txt"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r", 1))
+
+
+@damage("nothing of this name belongs into a bag")
+def a_file_that_no_bag_has_and_lists_made_anew(bag: Path, _bags: Bags) -> None:
+    (bag / "data" / "2026-0001" / "more.sh").write_text("x")
+    remade(bag)
+
+
+@damage("another file has this name but for the case of letters")
+def names_alike_and_lists_made_anew(bag: Path, _bags: Bags) -> None:
+    (bag / "data" / "results" / "a.csv").write_text("x")
+    (bag / "data" / "results" / "A.csv").write_text("y")
+    remade(bag)
+
+
+@damage("it does not list one file, once, inside the bag")
+def a_name_with_a_line_separator_and_lists_made_anew(bag: Path, _bags: Bags) -> None:
+    (bag / "data" / "results" / "a\u2028b").write_text("x")
+    remade(bag)

@@ -9,7 +9,7 @@ set -u
 export LC_ALL=C
 shopt -s globstar dotglob nullglob
 cd -- "${1:-$(dirname -- "${BASH_SOURCE[0]}")}" || exit 6
-for tool in sha256sum sha512sum cat cut sort date ssh-keygen openssl pdfsig; do
+for tool in sha256sum sha512sum cat cut sort tail date ssh-keygen openssl pdfsig; do
     command -v "$tool" > /dev/null || { echo "this check needs $tool"; exit 6; }
 done
 bad=0
@@ -25,6 +25,13 @@ for one in **; do
     else problem "$one" "no plain file"
     fi
 done
+declare -A alike
+layout='^((bagit|bag-info|README|(tag)?manifest-sha(256|512))\.txt|manifest-sha256\.txt\.sig|check\.sh|verify\.py|data/(handoff\.json|redactions\.json|case-uco\.jsonld|allowed_signers|authority_roots\.pem|(report|results|seals)/[A-Za-z0-9_.@+-]+|[A-Za-z0-9_.-]+/(custody\.jsonl|(exhibits|seals)/[A-Za-z0-9_.@+-]+)))$'
+for one in "${!here[@]}"; do
+    [[ $one =~ $layout ]] || problem "$one" "nothing of this name belongs into a bag"
+    [[ ${alike[${one,,}]+x} ]] && problem "$one" "another file has this name but for the case of letters"
+    alike[${one,,}]=1
+done
 [[ -e fetch.txt || -L fetch.txt ]] && problem fetch.txt "a bag of ours fetches nothing"
 for one in bagit.txt bag-info.txt {,tag}manifest-sha{256,512}.txt; do
     [[ ${here[$one]+x} ]] || problem "$one" "missing"
@@ -35,11 +42,14 @@ done
 declare -A sum256 sum512
 lists() { # lists manifest-sha256.txt sum256 64 payload
     local -n sums=$2
-    local line name
+    local line name last=""
     [[ -f $1 ]] || return
+    [[ -z $(tail -c 1 "$1") ]] || problem "$1" "its last line does not end"
     while IFS= read -r line || [[ -n $line ]]; do
         name=""
-        [[ $line =~ ^([0-9a-f]{$3})\ [\ *]?([^[:space:]]+)$ ]] && name=${BASH_REMATCH[2]}
+        [[ $line =~ ^([0-9a-f]{$3})\ \ ([^[:space:]]+)$ ]] && name=${BASH_REMATCH[2]}
+        [[ $name > $last ]] || problem "$1" "its lines are not in their order"
+        last=$name
         if [[ -n $name && ! ${sums[$name]+x} && /$name/ != */../* ]]; then
             sums[$name]=${BASH_REMATCH[1]}
             case $name in data/*) [[ $4 == payload ]] ;; *) [[ $4 == tag ]] ;; esac \
