@@ -139,13 +139,6 @@ class Case:
         """Tell where an exhibit's file is."""
         return self.folder / exhibit.path
 
-    def compared(self, exhibit: Exhibit) -> bool:
-        """Tell whether this run compared a file with its record, and nobody touched it since."""
-        try:
-            return self._checked.get(exhibit.number) == _fingerprint(self.path(exhibit), "")
-        except IntegrityError:
-            return False
-
     def check(self, exhibit: Exhibit, read: Callable[[Path], Hashed] | None = None) -> None:
         """Compare a file with its record, once a run unless device, inode, size or change time differ since.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +61,8 @@ def wanted(case: Case, *, ask: bool = False) -> Wanted:
     )
 
 
-def make(case: Case, progress: Progress, known: Callable[[Exhibit], bool] = lambda _exhibit: False) -> Seal:
-    """Hash every exhibit again, but those `known` to be as recorded, and write the next seal over the ledger's head.
+def make(case: Case, progress: Progress, *, again: bool = True) -> Seal:
+    """Hash every exhibit again and write the next seal over the ledger's head; `again` False: not what this run hashed.
 
     Raises IntegrityError that names all exhibits that are not what was recorded, not the first alone.
     """
@@ -71,13 +71,11 @@ def make(case: Case, progress: Progress, known: Callable[[Exhibit], bool] = lamb
     broken = []
     with progress.task("hashing every exhibit again", sum(one.size for one in exhibits)) as advance:
         for one in exhibits:
-            if known(one):
-                advance(one.size)
-                continue
-            found = hash_whole(case.path(one))
-            advance(found.size)
-            if (found.digest, found.size) != (one.digest, one.size):
-                broken.append(f"{one.number}: expected {one.digest}, found {found.digest}")
+            try:
+                case.check(one, hash_whole if again else None)
+            except IntegrityError as problem:
+                broken.append(f"{one.number}: {problem.why}")
+            advance(one.size)
     if broken:
         raise IntegrityError("exhibits are not what was recorded", where=f"case {case.number}", why="; ".join(broken))
     head = Digest.parse(last.digest)

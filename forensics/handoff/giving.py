@@ -120,7 +120,7 @@ def _write(  # noqa: PLR0917 - all that a hand-off is made of
     places = {contents.place_of(case, one): one for one in given}
     contents.copy_exhibits(folder / bags.PAYLOAD, case, places, sums, progress)  # 1
     report = render(case, progress)  # 2
-    seal = sealing.make(case, progress, case.compared)
+    seal = sealing.make(case, progress, again=False)
     sealing.record(case, seal)
     wanted = sealing.wanted(case, ask=order.ask)
     pending = sealing.attest(case, seal.path, wanted, progress, again=True)
