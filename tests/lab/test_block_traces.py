@@ -34,7 +34,7 @@ _FILE = "/var/tmp/pattern"
 _PLANT = (
     f"dd if=/dev/urandom of={_FILE} bs=64k count=64 oflag=direct; sync; dd if={_FILE} of=/dev/null iflag=direct bs=64k"
 )
-_WORK = f"""sleep 4
+_WORK = f"""for i in $(seq 600); do [ "$(cat /sys/block/vda/trace/enable)" = 0 ] || break; sleep 0.1; done; sleep 2
 for i in 1 2 3; do head -c 1048576 /dev/zero; sleep 1; done |
  dd of={_FILE} bs=32k seek=8 iflag=fullblock conv=notrunc oflag=direct
 dd if={_FILE} of=/dev/null bs=16k count=160 iflag=direct
