@@ -37,7 +37,7 @@ def settle(context: contexts.Context, layer: Any, table: Any, notes: Sequence[Ma
     told = _told(context, layer, table, notes, shift)
     likely = list(dict.fromkeys([*told.values(), 4, 5]))
     ways = {levels: levelled(context, layer, levels) for levels in likely}
-    why = {levels: _disagreement(context, way, table, shift) for levels, way in ways.items()}
+    why = {levels: _disagreement(way, table, shift) for levels, way in ways.items()}
     right = next((levels for levels in likely if not why[levels]), likely[0])
     return Paging(ways[right], right, told, why[right])
 
@@ -66,13 +66,13 @@ def _physical_shift(layer: Any, table: Any) -> int | None:
     return None
 
 
-def _disagreement(context: contexts.Context, layer: Any, table: Any, shift: int | None) -> str:
+def _disagreement(layer: Any, table: Any, shift: int | None) -> str:
     """Look for the idle task where the page tables and the symbol table say it is, and ask it the same in turn.
 
     What Volatility's other way takes from it (its physical place, and where it says that its files are) has to be
     what was found by the first.
     """
-    kind = context.symbol_space.get_type(f"{table.name}!task_struct")
+    kind = table.get_type("task_struct")  # not resolved: where its members are is all that is asked
     linked, moved = table.get_symbol("init_task").address, int(layer.config["kernel_virtual_offset"])
     address = (linked + moved) & layer.address_mask
     try:
