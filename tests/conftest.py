@@ -16,12 +16,9 @@ settings.load_profile("promises")
 pytest_plugins = ["tests.sshd"]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hand out tests a file at a time; those with a lab, the longest, first and one after the other, in one process."""
+    """Begin with those that have a lab: they are the longest, and tests are handed out a file at a time."""
     items.sort(key=lambda item: item.path.parent.name != "lab")
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("lab" if item.path.parent.name == "lab" else str(item.path)))
 
 
 @pytest.hookimpl(wrapper=True)
