@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Any, get_type_hints
@@ -70,9 +71,17 @@ def derive(answers: Sequence[Answer]) -> Derived:
         delay_accounting=told.line(KERNEL + "task_delayacct"),
         has_btf=bool(told.copied("btf")),
         has_symbols=_has_symbols(told),
+        sudo=_digest(told.stdout("sudo digest")),
+        sudo_listed=_digest(told.stdout("sudo listed")),
     )
     files = {kind: digest for kind in _EXHIBITS if (digest := told.copied(kind))}
     return Derived(replace(known, preflight=check(known, around)), _unknown(told, known), files)
+
+
+def _digest(said: bytes) -> str:
+    """Give the MD5 at the beginning of a line of md5sum, "" where there is none."""
+    word = said[:32]
+    return word.decode() if re.fullmatch(rb"[0-9a-f]{32}", word) and said[32:33] == b" " else ""
 
 
 def _identity(told: _Answers) -> Facts:

@@ -20,6 +20,8 @@ class Surroundings:
     delay_accounting: str = ""  # kernel.task_delayacct, "" unknown
     has_btf: bool = False
     has_symbols: bool = False  # kallsyms with data symbols and their addresses
+    sudo: str = ""  # MD5 of /usr/bin/sudo, "" where it could not be read
+    sudo_listed: str = ""  # the MD5 that dpkg lists for it, "" where it lists none
 
 
 def check(facts: Facts, around: Surroundings) -> tuple[Preflight, ...]:
@@ -35,6 +37,7 @@ def check(facts: Facts, around: Surroundings) -> tuple[Preflight, ...]:
         blktrace(facts),
         iotop(facts, around),
         analyse(facts, around),
+        *([sudo(around)] if "sudo" in facts.tools else []),
     )
 
 
@@ -198,6 +201,17 @@ def iotop(facts: Facts, around: Surroundings) -> Preflight:
     if row.works and around.delay_accounting == "0":
         return Preflight(row.subject, works=True, why=f"{row.why}; waiting times are off (kernel.task_delayacct=0)")
     return row
+
+
+def sudo(around: Surroundings) -> Preflight:
+    """Warn of a sudo that is not its package's: whoever put it there may keep the password that it was given."""
+    if not around.sudo or not around.sudo_listed:
+        missing = "it could not be read" if not around.sudo else "dpkg there lists no digest of it"
+        return Preflight("sudo", works=None, why=f"whether it is its package's is not known: {missing}")
+    if around.sudo != around.sudo_listed:
+        why = f"/usr/bin/sudo has MD5 {around.sudo}, its package lists {around.sudo_listed}: it is another program"
+        return Preflight("sudo", works=False, why=f"{why}; a password that it was given has to be changed")
+    return Preflight("sudo", works=True, why=f"MD5 {around.sudo}, as its package lists it; both are the target's word")
 
 
 def show(rows: Sequence[Preflight]) -> list[tuple[str, str, str]]:

@@ -144,6 +144,12 @@ FIRST = (
         ("stat", "-f", "-c", "%n %T %S %a", "/dev/shm", "/run", "/tmp"),  # noqa: S108 - only asked about
         root=False,
     ),
+    Question("sudo digest", _each("/usr/bin/sudo", run=("md5sum",)), root=False),
+    Question(
+        "sudo listed",
+        _each("/var/lib/dpkg/info", "-maxdepth", "1", "-name", "sudo*.md5sums", run=("grep", "-a", "-h", "/sudo$")),
+        root=False,
+    ),
 )
 
 

@@ -127,6 +127,12 @@ def test_the_facts_are_this_machines(ran: Ran) -> None:
     assert any(one.pid == os.getpid() for one in ran.known.processes)
 
 
+def test_the_sudo_of_this_machine_is_its_packages(ran: Ran) -> None:
+    (row,) = [row for row in ran.known.preflight if row.subject == "sudo"]
+    own = hashlib.md5(Path("/usr/bin/sudo").read_bytes(), usedforsecurity=False).hexdigest()
+    assert (row.works, own in row.why) == (True, True)
+
+
 def test_the_clock_of_the_same_machine_is_not_off(ran: Ran) -> None:
     assert abs(ran.known.clock.seconds) <= ran.known.clock.uncertainty + 0.01
 

@@ -192,6 +192,21 @@ def test_a_lime_that_is_loaded_already_is_not_ours(known: Facts) -> None:
     assert rows(known, modules=("lime",))["acquire: lime"][0] == "no"
 
 
+@pytest.mark.parametrize(
+    ("own", "listed", "works", "said"),
+    [
+        ("a" * 32, "a" * 32, True, "as its package lists it"),
+        ("a" * 32, "b" * 32, False, "has to be changed"),
+        ("a" * 32, "", None, "dpkg there lists no digest"),
+        ("", "b" * 32, None, "could not be read"),
+    ],
+)
+def test_a_sudo_that_is_not_its_packages_is_told(own: str, listed: str, works: bool | None, said: str) -> None:  # noqa: FBT001
+    row = preflight.sudo(preflight.Surroundings(sudo=own, sudo_listed=listed))
+    assert row.works is works
+    assert said in row.why
+
+
 def test_nothing_known_is_neither_yes_nor_no() -> None:
     silent = facts.derive([]).facts
     told = {row.subject: row.works for row in silent.preflight}
