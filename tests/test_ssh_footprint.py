@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from forensics.errors import CaseError, TargetError
+from forensics.guarding.watch import Bounds, watching
 from forensics.host import Change
 from forensics.ssh import Secrets, SshHost, connect
 from tests.recorder import MemoryRecorder
@@ -160,4 +162,27 @@ def test_the_target_is_put_back_though_our_own_disk_is_full(sshd: Sshd) -> None:
         host.run("true")
     assert not place.exists()
     assert len(recorder.dangling()) == 2, "it is on record as there, and the next run looks"
+    host.close()
+
+
+def test_a_command_of_ours_is_ended_though_our_own_disk_is_full(sshd: Sshd) -> None:
+    recorder = FullDisk()
+    host = connect(sshd.target(), recorder, Secrets())
+    with host.stream("/bin/sh", "-c", "echo $$; exec sleep 3600") as stream:
+        process = Path("/proc") / bytes(stream.read()).decode().strip()
+        assert process.exists()
+        recorder.full = True
+    assert not process.exists()
+    host.close()
+
+
+@pytest.mark.timeout(60)
+def test_who_watches_a_target_stops_when_our_own_disk_is_full(sshd: Sshd) -> None:
+    recorder = FullDisk()
+    host = connect(sshd.target(), recorder, Secrets())
+    with pytest.raises(CaseError, match="ledger"), watching(host, Bounds()) as watch:  # noqa: PT012 - as above
+        while not watch.looks:
+            time.sleep(0.05)
+        recorder.full = True
+        host.run("true")
     host.close()

@@ -133,21 +133,29 @@ class Footprint:
 
     @property
     def undoing(self) -> bool:
-        """Whether a change is being undone by this thread: what does so stands in the record of the change."""
+        """Whether this thread undoes something: what does so stands in the record of what is undone."""
         return getattr(self._thread, "undoing", False)
+
+    @contextmanager
+    def undo(self) -> Iterator[None]:
+        """Undo something in the block, which is done also when nothing can be put on record any more."""
+        before = self.undoing
+        self._thread.undoing = True
+        try:
+            yield
+        finally:
+            self._thread.undoing = before
 
     def _take_away(self, intent: int, change: Change) -> tuple[bool, str]:
         """Undo and look; never raises what the target or the link did wrong, but records it.
 
         It is done before it is recorded: a ledger that cannot be written any more is no reason to leave things there.
         """
-        self._thread.undoing = True
         try:
-            proven, reason = self._undo_and_look(change)
+            with self.undo():
+                proven, reason = self._undo_and_look(change)
         except ForensicsError as problem:
             proven, reason = False, str(problem)
-        finally:
-            self._thread.undoing = False
         self._recorder.restored(intent, change, proven=proven, reason=reason)
         return proven, reason
 

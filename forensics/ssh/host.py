@@ -182,8 +182,10 @@ class SshHost:
         try:
             yield command
         finally:
-            self._end(command, root=root)
-            command.close()
+            try:
+                self._end(command, root=root)
+            finally:
+                command.close()
 
     def _record(self, words: tuple[str, ...], *, root: bool) -> None:
         """Put a command on record; what undoes a change is so since the change was, and is done on a full disk too."""
@@ -235,7 +237,8 @@ class SshHost:
             self._footprint.left_running(command.pid, command.argv, "the connection was lost while it ran")
             return
         try:
-            ended = self._plain("/bin/sh", "-c", _END, "sh", f"-{command.session}", str(command.pid), root=root)
+            with self._footprint.undo():
+                ended = self._plain("/bin/sh", "-c", _END, "sh", f"-{command.session}", str(command.pid), root=root)
             why = "" if ended.ok else "it did not end when it was killed"
             command.runs_on()  # takes note of the end
         except ForensicsError as problem:
