@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,7 +138,8 @@ def sign(unsigned: Path, signed: Path, credentials: Credentials, *, reason: str,
         new_field_spec=fields.SigFieldSpec(FIELD),
     )
     try:
-        with unsigned.open("rb") as before, signed.open("xb+") as after:
+        with unsigned.open("rb") as before, signed.open("xb+") as after, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Can not find any timezone")  # tzlocal, of a bare system: UTC is right
             hand.sign_pdf(IncrementalPdfFileWriter(before), output=after)
         return _read_again(unsigned, signed, credentials, stamped=stamper is not None)
     except BaseException:
