@@ -220,6 +220,8 @@ def _context(server: Pair, client: Pair) -> ssl.SSLContext:
     """Trust the one certificate, and show the other; the key is in memory only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python sets it since 3.10, for OpenSSL 3 to be as forgiving as older ones: a stream that was cut then ends well.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.check_hostname = False  # the certificate itself is compared
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=server.certificate.decode())

@@ -197,9 +197,7 @@ def test_a_wrong_certificate_is_a_failure_here_and_nothing_is_taken(forbidding: 
 @pytest.mark.usefixtures("stunnel")
 def test_a_tls_stream_that_is_cut_is_no_end(forbidding: SshHost) -> None:
     port, record = ports.free(forbidding), dict[str, JSON]()
-    giving = Port(
-        port, CONTENT * 24
-    )  # more than the kernel's buffers on the way may hold, which would be a whole stream
+    giving = Port(port, CONTENT * 24)  # more than the kernel's buffers on the way hold: that were a whole stream
     with (
         forbidding.workplace() as place,
         tls.tunnel(forbidding, port, STUNNEL, place, record) as tunnel,
