@@ -8,7 +8,6 @@ there by someone else. What could not be had is on record as failed, and `pendin
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -181,14 +180,14 @@ def restore(case: Case) -> None:
     if text and (not (folder / ALLOWED).is_file() or (folder / ALLOWED).read_text(encoding="ascii") != text):
         fresh = folder / f".{ALLOWED}.new"
         fresh.unlink(missing_ok=True)
-        _copy(fresh, text.encode("ascii"))
+        seals.keep(fresh, text.encode("ascii"))
         fresh.replace(folder / ALLOWED)
         sync_folder(folder)
     for facts in signed:
-        _copy(folder / str(facts["file"]), str(facts["signature"]).encode("ascii"))
+        seals.keep(folder / str(facts["file"]), str(facts["signature"]).encode("ascii"))
     for facts in (one.details for one in finished if one.action is Action.TIME_STAMPED):
-        _copy(folder / str(facts["file"]), base64.b64decode(str(facts["response"])))
-        _copy(folder / str(facts["roots_file"]), str(facts["roots"]).encode("ascii"))
+        seals.keep(folder / str(facts["file"]), base64.b64decode(str(facts["response"])))
+        seals.keep(folder / str(facts["roots_file"]), str(facts["roots"]).encode("ascii"))
 
 
 def _sign(case: Case, seal: str, content: bytes, key: Signer, role: str, *, ask: bool) -> Event:
@@ -253,18 +252,3 @@ def _next(case: Case, seal: str, suffix: str) -> str:
     stem = seal.removesuffix(".json")
     names = (f"{stem}{suffix}" if count == 1 else f"{stem}.{count}{suffix}" for count in range(1, len(taken) + 2))
     return next(one for one in names if one not in taken)
-
-
-def _copy(path: Path, content: bytes) -> None:
-    """Write a file that the ledger holds, unless it is there; another content is the verifier's to find."""
-    if path.exists():
-        return
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_folder(path.parent)

@@ -32,14 +32,23 @@ def write(folder: Path, case: str, sequence: int, head: Digest, exhibits: tuple[
     }
     number = 1 + max((int(path.stem) for path in folder.glob("[0-9]*.json")), default=0)
     path = folder / f"{number:04d}.json"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        json.dump(body, file, indent=1)
-        file.write("\n")
+    keep(path, f"{json.dumps(body, indent=1)}\n".encode("ascii"))
+    return path
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, unless it is there: another content is the verifier's to find."""
+    if path.exists():
+        return
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o400)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    sync_folder(folder)
-    return path
+    fresh.rename(path)
+    sync_folder(path.parent)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from forensics import deeds, sealing, seals, signing, stamping
 from forensics.casefile import Case, Stamps, open_case
 from forensics.errors import CaseError, IntegrityError, UsageError
 from forensics.events import Action, State
-from forensics.model import Examiner
+from forensics.model import Digest, Examiner
 from forensics.progress import Silent
 from forensics.sealing import Wanted
 from forensics.verify import Given, verify
@@ -325,3 +326,21 @@ def test_a_note_that_names_an_exhibit_is_no_check_of_it(case: Case) -> None:
 
 def _after(moment: str) -> str:
     return (datetime.fromisoformat(moment) + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
+
+
+CUT = """
+import resource, sys
+from pathlib import Path
+from forensics import seals
+from forensics.model import Digest
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+seals.write(Path(sys.argv[1]), "case", 1, Digest("sha256", "0" * 64), ())
+"""
+
+
+def test_a_seal_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    cut = subprocess.run([sys.executable, "-c", CUT, str(tmp_path)], capture_output=True, check=False)
+    assert b"File too large" in cut.stderr
+    assert seals.last(tmp_path) is None
+    path = seals.write(tmp_path, "case", 1, Digest("sha256", "0" * 64), ())
+    assert [one.name for one in tmp_path.iterdir()] == [path.name] == ["0001.json"]
