@@ -22,7 +22,7 @@ from forensics.commands.certificates import (
     TokenModule,
     stamper,
 )
-from forensics.commands.options import HERE, AsJson, CaseNumber, Root
+from forensics.commands.options import GAPS, HERE, AsJson, CaseNumber, Root
 from forensics.errors import UsageError
 from forensics.handoff import redaction
 from forensics.handoff.contents import Order
@@ -33,7 +33,6 @@ from forensics.progress import Silent
 from forensics.terminal import TerminalProgress
 
 app = typer.Typer()
-GAPS = 3
 
 
 @app.command()
