@@ -80,7 +80,10 @@ def _send(query: bytes, url: str) -> bytes:
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as reply:  # noqa: S310 - checked above
             answer: bytes = reply.read(LIMIT + 1)
-    except (OSError, http.client.HTTPException, urllib.error.URLError) as error:
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise CaseError("the time stamp authority gave no answer", where=url, why=str(error)) from error
+    except (OSError, http.client.HTTPException) as error:
         raise CaseError("the time stamp authority gave no answer", where=url, why=str(error)) from error
     if len(answer) > LIMIT:
         raise CaseError("the time stamp authority gave no answer", where=url, why=f"more than {LIMIT} bytes came")

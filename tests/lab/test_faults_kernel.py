@@ -94,7 +94,7 @@ def test_a_target_that_boots_anew_in_the_middle_leaves_a_partial_image_and_is_no
     case = desk.open_case("anew")
     words = ("run", "anew", "root@lab", "--plan", "lab", "--until", "prove", "--engine", "lime")
     ended = desk.forensics(*words, "--limit", "4M")
-    assert ended.code in {1, 3}, ended.err
+    assert ended.code in {1, 3, 7}, ended.err  # 3: nobody answers; 7: it answers again, and is another boot
     (entry,) = [one for one in case.events if one["details"].get("kind") == "memory-image"]
     assert entry["details"]["facts"]["ended_well"] is False
     assert machine.wait_until(lambda: labs.boot_id(lab) not in {"", boot}, 600)
