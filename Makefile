@@ -13,7 +13,7 @@ demo: $(VENV)/.run  ## a whole case on the practice target: reports/DEMO-0001.pd
 	$(RUN) lab demo
 
 test: $(VENV)/.dev check  ## checks and tests, a whole case on the practice target included
-	$(VENV)/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not faults and not matrix"
+	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not faults and not matrix"
 
 faults: $(VENV)/.dev  ## every fault row, the guest's included: an hour or more
 	$(VENV)/bin/pytest -m "faults"

@@ -143,6 +143,7 @@ def test_a_lab_that_runs_is_not_started_twice(lab: Lab, root: Path) -> None:
     assert lab.runs
 
 
+@pytest.mark.faults
 def test_only_near_misses_beside_it_and_none_is_left(lab: Lab, root: Path) -> None:
     with labs.booted(root, "calm", Recipe(seed=5, incident=False)) as calm:
         assert calm.port != lab.port
@@ -161,6 +162,7 @@ def test_only_near_misses_beside_it_and_none_is_left(lab: Lab, root: Path) -> No
     assert lab.runs
 
 
+@pytest.mark.faults
 def test_a_quiet_lab_changes_no_file_and_refuses_modules(root: Path) -> None:
     with labs.booted(root, "quiet", Recipe(seed=6, without=QUIET_DISK, append="module.sig_enforce=1")) as quiet:
         assert sh(quiet, "cat /sys/module/module/parameters/sig_enforce").strip() == "Y"
