@@ -16,7 +16,7 @@ test: $(VENV)/.dev check  ## checks and tests, a whole case on the practice targ
 	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not faults and not matrix"
 
 faults: $(VENV)/.dev  ## every fault row, the guest's included: an hour or more
-	$(VENV)/bin/pytest -m "faults"
+	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "faults"
 
 matrix: $(VENV)/.dev  ## suites, flavours, accounts: hours
 	$(VENV)/bin/pytest -m "matrix"
