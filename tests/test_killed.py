@@ -99,7 +99,7 @@ def _sealed_again(case: Case) -> None:
     assert (after.code, len(after.anchors)) == (0, 2), after.problems
 
 
-@pytest.mark.parametrize("apart", steps(23))
+@pytest.mark.parametrize("apart", steps(41))
 def test_an_acquisition_that_is_killed_at_any_step_loses_nothing_and_calls_no_part_whole(
     tmp_path: Path, sshd: Sshd, apart: int
 ) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,16 @@ from forensics.errors import LabFailed, UsageError
 from forensics.lab import labs, machine
 from forensics.lab.recipe import FACTS, QUIET_DISK, Recipe
 from forensics.lab.state import Lab, folder_of
+from tests.lab.workstation import Workstation
 
 pytestmark = pytest.mark.lab
 
 LOGIN = ("/var/log/journal/", "/var/log/wtmp", "/var/log/lastlog", "/var/log/btmp", "/run/", "/proc/", "/sys/", "/dev/")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("labs")
-
-
-@pytest.fixture(scope="module")
-def lab(root: Path) -> Iterator[Lab]:
-    with labs.booted(root, "lab", Recipe(seed=20261123)) as up:
-        yield up
+@pytest.fixture
+def root(desk: Workstation) -> Path:
+    return desk.root
 
 
 @pytest.fixture

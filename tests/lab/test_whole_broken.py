@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from forensics.lab import labs
-from forensics.lab.recipe import Recipe
 from forensics.lab.state import Lab
 from tests.lab.watching import View, look, ours
 from tests.lab.workstation import CaseFolder, Ended, Workstation, in_session, kill_when
@@ -21,17 +19,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 RUN = ("analyst@lab", "--plan", "lab")
 ENOUGH = 16 << 20
 """Bytes of memory that have come when the program is killed."""
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Workstation:
-    return Workstation(tmp_path_factory.mktemp("desk"))
-
-
-@pytest.fixture(scope="module")
-def lab(desk: Workstation) -> Iterator[Lab]:
-    with labs.booted(desk.root, "lab", Recipe(seed=7)) as up:
-        yield up
 
 
 def assert_told(ended: Ended, case: CaseFolder, code: int, outcome: str, what: str) -> None:

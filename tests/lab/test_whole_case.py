@@ -21,15 +21,13 @@ from typing import Any
 import pytest
 
 from forensics import demo
-from forensics.lab import labs, plan
-from forensics.lab.recipe import Recipe
+from forensics.lab import plan
 from forensics.lab.state import Lab
 from tests.lab.watching import View, files_that_hold, holds, logs_that_hold, look, ours, sampled
-from tests.lab.workstation import TOUCHES, CaseFolder, Ended, Workstation, flip, pdf_words
+from tests.lab.workstation import SEED, TOUCHES, CaseFolder, Ended, Workstation, flip, pdf_words
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
-SEED = 20261123
 NUMBER = "2026-0042"
 COPY = "2026-0042-copy"
 RUN = ("analyst@lab", "--plan", "lab")
@@ -80,17 +78,15 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    desk = Workstation(tmp_path_factory.mktemp("desk"))
-    with labs.booted(desk.root, "lab", Recipe(seed=SEED)) as lab:
-        case = desk.open_case(NUMBER)
-        (desk.root / "rules").mkdir()
-        (desk.root / "rules" / "marker.yar").write_text(RULE.replace("MARKER", plan.draw(SEED).marker))
-        words = (*RUN, "--yara", str(desk.root / "rules"))
-        before = look(lab)
-        with sampled(lab, case.folder.parent) as samples:
-            first = desk.forensics("run", NUMBER, *words, secret=lab.password)
-        yield Whole(lab, desk, case, first, before, look(lab), samples)
+def whole(desk: Workstation, lab: Lab) -> Whole:
+    case = desk.open_case(NUMBER)
+    (desk.root / "rules").mkdir()
+    (desk.root / "rules" / "marker.yar").write_text(RULE.replace("MARKER", plan.draw(SEED).marker))
+    words = (*RUN, "--yara", str(desk.root / "rules"))
+    before = look(lab)
+    with sampled(lab, case.folder.parent) as samples:
+        first = desk.forensics("run", NUMBER, *words, secret=lab.password)
+    return Whole(lab, desk, case, first, before, look(lab), samples)
 
 
 def test_every_stage_ends_and_the_program_says_what_is_short(whole: Whole) -> None:

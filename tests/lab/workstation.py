@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("forensics")
+SEED = 20261123
+"""Of the practice target that the files of the short tier share."""
 TOUCHES = {"connected", "command", "change intended", "change restored", "host key accepted"}
 """What the ledger calls everything that is done to a target."""
 TORN = "could not be read and have no row"
