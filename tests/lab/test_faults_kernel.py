@@ -38,8 +38,10 @@ def begun(lab: Lab, script: str, stdin: bytes = b"") -> None:
     labs.ask(lab, f"cat >/run/beside; setsid sh -c '{script}' >/dev/null 2>&1 </dev/null &", stdin=stdin)
 
 
-def once_loaded(what: str) -> str:
-    return f"until grep -q ^lime /proc/modules; do sleep 0.05; done; sleep 2; {what}"
+def once_it_flows(what: str) -> str:
+    """Wait until somebody is connected over the loopback, as sshd is with LiME's port, and then two seconds more."""
+    connected = "0100007F:[0-9A-F]* 0100007F:[0-9A-F]* 01 "
+    return f'until grep -q "{connected}" /proc/net/tcp; do sleep 0.1; done; sleep 2; {what}'
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def test_a_target_that_boots_anew_in_the_middle_leaves_a_partial_image_and_is_no
     desk: Workstation, lab: Lab
 ) -> None:
     boot = labs.boot_id(lab)
-    begun(lab, once_loaded("echo b >/proc/sysrq-trigger"))
+    begun(lab, once_it_flows("echo b >/proc/sysrq-trigger"))
     case = desk.open_case("anew")
     words = ("run", "anew", "root@lab", "--plan", "lab", "--until", "prove", "--engine", "lime")
     ended = desk.forensics(*words, "--limit", "4M")
@@ -106,7 +108,7 @@ def test_a_target_that_boots_anew_in_the_middle_leaves_a_partial_image_and_is_no
 
 def test_a_module_that_is_not_let_go_is_said_to_be_left_and_a_reboot_clears_it(desk: Workstation, lab: Lab) -> None:
     """modules_disabled forbids unloading as well, until the machine boots anew; so this test is the last."""
-    begun(lab, once_loaded("echo 1 >/proc/sys/kernel/modules_disabled"))
+    begun(lab, once_it_flows("echo 1 >/proc/sys/kernel/modules_disabled"))
     case = desk.open_case("not-let-go")
     words = ("run", "not-let-go", "root@lab", "--plan", "lab", "--until", "prove", "--engine", "lime")
     ended = desk.forensics(*words, "--limit", "16M")
