@@ -11,9 +11,10 @@ from forensics.errors import ForensicsError, UsageError
 from forensics.events import Action
 from forensics.host import Gone, Host
 from forensics.lime.made import Key
-from forensics.model import Exhibit, Facts, NotBuilt, Preflight, Proof, Target, Verdict
+from forensics.model import Exhibit, Facts, NoSymbols, NotBuilt, Preflight, Proof, SymbolTable, Target, Verdict
 from forensics.pipeline import Run, Step
 from forensics.plan import Plan
+from forensics.profiles import rungs
 from forensics.progress import Progress
 from forensics.recorder import LedgerRecorder
 from forensics.reissue import last_deed
@@ -160,6 +161,7 @@ class _Course:
         self._passed(acquire.name)
         proof = run.step(prove, asked, image, table, facts)
         self._proven(proof)
+        self._kept(facts, table, proof, profiles)
         live = run.step(collect, asked, facts, order.plan.collection)
         self._cleared()
         self._passed(collect.name)
@@ -201,6 +203,12 @@ class _Course:
     def _proven(self, proof: Proof) -> None:
         self._verdict = proof.verdict
         self._passed(prove.name)
+
+    def _kept(self, facts: Facts, table: SymbolTable | NoSymbols, proof: Proof, profiles: Path) -> None:
+        if isinstance(table, SymbolTable) and proof.usable and proof.table:
+            why = rungs.keep(self._run.case.folder, facts, table, proof.table, profiles)
+            if why:
+                self._progress.say(f"the symbol table is not kept for other cases: {why}")
 
     def _passed(self, stage: str) -> None:
         if stage == self._until:

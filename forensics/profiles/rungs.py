@@ -9,15 +9,19 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from forensics.errors import ForensicsError
 from forensics.model import Draft, Facts, NoSymbols, Outcome, Result, Role, SymbolTable
 from forensics.profiles import keeping
 from forensics.profiles.keeping import KeptTable
+from forensics.profiles.record import Kernel
 from forensics.stage import Desk, Entered
 from forensics.text import show
 from forensics.volatility import tablefile
 
 ITEM = "symbols"
 KIND = "symbol-table"
+MADE_OF = "made_of"
+"""Among the facts of a table that was made here: what it was made of, in words."""
 
 
 def load(entered: Entered) -> SymbolTable | NoSymbols:
@@ -52,6 +56,24 @@ def kept(desk: Desk, facts: Facts, profiles: Path, others: Sequence[Path] = ()) 
     copy = desk.work / f"kept-{found.path.name}"
     shutil.copyfile(found.path, copy)
     return _draft(copy, facts, f"kept by an earlier case: {'; '.join(found.origin)}"[:500])
+
+
+def keep(case_folder: Path, facts: Facts, table: SymbolTable, chosen: str, profiles: Path) -> str:
+    """Keep the table that an image chose, by its number, for images of the same kernel; give why it cannot be, or "".
+
+    Only one that was made here, and only now: a target whose kallsyms lie gives a table with the right banner, and the
+    first that is kept for a kernel stays.
+    """
+    exhibit = table.fitting(chosen)
+    made_of = exhibit.facts.get(MADE_OF)
+    if not isinstance(made_of, list):
+        return ""
+    kept = KeptTable(case_folder / exhibit.path, tuple(map(str, made_of)))
+    try:
+        keeping.keep_table(profiles, Kernel.of(facts), kept)
+    except (ForensicsError, OSError) as problem:
+        return str(problem)
+    return ""
 
 
 def _draft(path: Path, facts: Facts, origin: str) -> Draft:

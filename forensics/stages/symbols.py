@@ -8,18 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forensics import isf
-from forensics.errors import ForensicsError, SymbolsError
+from forensics.errors import SymbolsError
 from forensics.isf import PHYSICAL_START
-from forensics.model import Draft, Exhibit, Facts, Outcome, Result, Role
-from forensics.profiles import keeping, rungs
-from forensics.profiles.keeping import KeptTable
-from forensics.profiles.record import Kernel
+from forensics.model import JSON, Draft, Exhibit, Facts, Outcome, Result, Role
+from forensics.profiles import rungs
 from forensics.stage import Desk, stage
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolSettings:
-    """Where tables are kept for the next case."""
+    """Where tables are that earlier cases kept."""
 
     profiles: Path
     given: Path | None = None  # a table of the analyst's: it is tried before any other
@@ -58,7 +56,7 @@ def _climb(desk: Desk, facts: Facts, settings: SymbolSettings) -> list[Draft | s
         climbed.append(missing)
     else:
         try:
-            drafts = _make(desk, facts, facts.btf, facts.kallsyms, settings.profiles)
+            drafts = _make(desk, facts, facts.btf, facts.kallsyms)
             climbed += drafts
             made = [drafts[0].path]
         except SymbolsError as error:
@@ -78,7 +76,7 @@ def _missing(facts: Facts) -> str:
     return ""
 
 
-def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit, profiles: Path) -> list[Draft]:
+def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit) -> list[Draft]:
     version, table, noted = (desk.work / name for name in ("proc-version", "symbols.json", "symbol-notes.json"))
     version.write_bytes(facts.proc_version)
     offset, start = facts.kernel_offset, _physical_start(facts)
@@ -88,30 +86,21 @@ def _make(desk: Desk, facts: Facts, btf: Exhibit, kallsyms: Exhibit, profiles: P
         )
     finally:
         version.unlink()
-    _keep(desk, facts, (btf, kallsyms), profiles)
     noted.write_text(json.dumps(notes.json(), indent=1) + "\n", encoding="ascii")
     counts = {name: getattr(notes, name) for name in ("user_types", "enums", "symbols", "slide")}
     origin = "made of the target's BTF and kallsyms"
+    case = str(desk.case_facts.get("number", ""))
+    of: list[JSON] = [f"{one.kind} {one.digest} of target {desk.target}, case {case}" for one in (btf, kallsyms)]
     return [
         Draft(
             table, Role.INSTRUMENT, rungs.KIND, f"Symbol table of {notes.release}",
-            item=rungs.ITEM, sources=(btf, kallsyms), facts={"origin": origin, **counts},
+            item=rungs.ITEM, sources=(btf, kallsyms), facts={"origin": origin, rungs.MADE_OF: of, **counts},
         ),
         Draft(
             noted, Role.DERIVED, "symbol-notes", f"Notes on the symbol table of {notes.release}",
             item=rungs.ITEM, sources=(btf, kallsyms),
         ),
     ]  # fmt: skip
-
-
-def _keep(desk: Desk, facts: Facts, sources: tuple[Exhibit, ...], profiles: Path) -> None:
-    """Keep the table for images of the same kernel; where that cannot be, this case has it all the same."""
-    case = str(desk.case_facts.get("number", ""))
-    origin = tuple(f"{one.kind} {one.digest} of target {desk.target}, case {case}" for one in sources)
-    try:
-        keeping.keep_table(profiles, Kernel.of(facts), KeptTable(desk.work / "symbols.json", origin))
-    except (ForensicsError, OSError) as problem:
-        desk.progress.say(f"the symbol table is not kept for other cases: {problem}")
 
 
 def _physical_start(facts: Facts) -> int:

@@ -142,9 +142,21 @@ def test_the_product_is_the_table_or_the_reason(tmp_path: Path) -> None:
     assert rungs.load(Entered((), (failed,), tmp_path)) == NoSymbols((), "kallsyms has no init_task")
 
 
-def test_a_table_is_kept_and_serves_where_the_kernel_gives_too_little(desk: Desk, facts: Facts) -> None:
+def chosen(desk: Desk, facts: Facts, draft: Draft) -> None:
+    """Keep a table as the course does once an image has chosen it."""
+    entered = replace(exhibit("I0001", draft.kind, draft.path), facts=draft.facts)
+    table = SymbolTable((entered,), entered)
+    assert rungs.keep(desk.case_folder, facts, table, "I0001", desk.case_folder / "profiles") == ""
+
+
+def test_a_table_is_kept_once_an_image_chose_it_and_serves_where_the_kernel_gives_too_little(
+    desk: Desk, facts: Facts
+) -> None:
     known = replace(facts, build_id="ab" * 20)
     drafts, _ = work(desk, known)
+    none, _ = work(desk, replace(known, btf=None))
+    assert none == [], "nothing is kept before"
+    chosen(desk, known, drafts[0])
     made = drafts[0].path.read_bytes()
     for draft in drafts:
         draft.path.unlink()
@@ -192,11 +204,19 @@ def test_a_given_table_of_another_kernel_fails_where_nothing_else_is_there(
     assert all(words in result.reason for words in ("6.1.0-tiny", "no BTF", "dwarf2json"))
 
 
+def test_a_table_that_was_given_or_kept_already_is_not_kept_again(desk: Desk, facts: Facts, tmp_path: Path) -> None:
+    given = Draft(tiny.table(tmp_path / "mine.json"), Role.INSTRUMENT, "symbol-table", "of the analyst")
+    chosen(desk, replace(facts, build_id="ab" * 20), given)
+    assert not (tmp_path / "profiles").exists()
+
+
 def test_a_kept_table_is_a_rung_of_its_own_only_where_it_says_something_else(
     desk: Desk, facts: Facts, tmp_path: Path
 ) -> None:
     known = replace(facts, build_id="ab" * 20)
-    assert [one.path.name for one in work(desk, known)[0]] == ["symbols.json", "symbol-notes.json"]
+    first = work(desk, known)[0]
+    assert [one.path.name for one in first] == ["symbols.json", "symbol-notes.json"]
+    chosen(desk, known, first[0])
     for path in desk.work.iterdir():
         path.unlink()
     (tmp_path / "kallsyms").write_text(listing(0x1140_0000))  # of another boot: it says the same
