@@ -15,7 +15,7 @@ PACKAGE = ROOT / "forensics"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"attack", "model"},
-    {"text", "tables", "records", "progress", "hashing", "tools", "clock", "unpacking", "yararules"},
+    {"text", "tables", "records", "progress", "hashing", "tools", "clock", "unpacking", "bundle", "yararules"},
     {"events", "provenance", "ledger", "seals", "encryption", "signing", "stamping", "host", "stage"},
     {
         "casefile",

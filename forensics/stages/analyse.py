@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
-from forensics import yararules
+from forensics import bundle, yararules
+from forensics.bundle import Bundle
 from forensics.errors import StageFailed
 from forensics.model import (
     Analysis,
@@ -32,6 +34,7 @@ from forensics.volatility.spread import Cluster, connected, spread
 
 _FOR_SHARED_MACHINES = 4
 _RULES = "yara-rules"
+_OWN = "own-plugins"
 
 
 def _children() -> int:
@@ -46,6 +49,7 @@ class AnalyseSettings:
     seconds: float = 1800.0  # of the wall clock, a plugin
     memory: int = 2 << 30  # bytes, a plugin
     plugin_folders: tuple[str, ...] = ()  # absolute; the analyst's own plugins
+    plugin_digests: tuple[str, ...] = ()  # of what was read in each of them (bundle)
     children: int = 0  # plugins at the same time; 0: one a processor, four at most
     yara: str = ""  # absolute folder of YARA rules; "": none are asked for
     yara_digest: str = ""  # of the rules that were read there (yararules)
@@ -54,10 +58,13 @@ class AnalyseSettings:
 
 
 def settings_of(plan: Plan) -> AnalyseSettings:
-    """Give what a plan says of the analysis; UsageError when its YARA rules cannot be used."""
+    """Give what a plan says of the analysis; UsageError when its YARA rules or plugin folders cannot be used."""
     plugins = plan.analysis or tuple(map(AskedPlugin, DEFAULT))
     folders = tuple(map(str, plan.folders))
-    chosen = AnalyseSettings(plugins, plugin_folders=folders, cluster=plan.cluster, cluster_tls=plan.cluster_tls)
+    code = tuple(_code(folder).digest for folder in folders)
+    chosen = AnalyseSettings(
+        plugins, plugin_folders=folders, plugin_digests=code, cluster=plan.cluster, cluster_tls=plan.cluster_tls
+    )
     if not plan.yara:
         return chosen
     rules = yararules.read(Path(plan.yara).absolute())
@@ -97,18 +104,44 @@ def analyse(
     if YARA in left and settings.yara:
         yield _rules(desk, settings)
     if left:
+        yield from _own_plugins(desk, settings)
         yield from _run(desk, image.image, table.fitting(proof.table), left, settings)
+
+
+def _code(folder: str) -> Bundle:
+    return bundle.read(Path(folder), lambda path: "__pycache__" not in path.parts, "files beside the plugins")
+
+
+def _copies(desk: Desk, settings: AnalyseSettings) -> tuple[Path, ...]:
+    return tuple(desk.work.resolve() / f"{_OWN}-{count}" for count in range(1, len(settings.plugin_folders) + 1))
+
+
+def _own_plugins(desk: Desk, settings: AnalyseSettings) -> Iterator[Draft]:
+    """Put the analyst's own plugins where the workers read them, and on record as they stand there."""
+    for folder, digest, copy in zip(
+        settings.plugin_folders, settings.plugin_digests, _copies(desk, settings), strict=True
+    ):
+        code = _code(folder)
+        if code.digest != digest:
+            _changed("plugins", folder)
+        code.write(copy)
+        kept = copy.with_suffix(".tar")
+        kept.write_bytes(code.archive())
+        title = f"Plugins of the analyst's own, {len(code.files)} files"
+        yield Draft(kept, Role.INSTRUMENT, "plugin-code", title, facts={"folder": show(folder, 300), **code.told()})
+
+
+def _changed(what: str, where: str) -> NoReturn:
+    raise StageFailed(
+        f"the {what} were changed since the run began", where=where, remedy="run again with what they are"
+    )
 
 
 def _rules(desk: Desk, settings: AnalyseSettings) -> Draft:
     """Put the rules where the plugin reads them, and on record as they stand there."""
     rules = yararules.read(Path(settings.yara))
     if rules.digest != settings.yara_digest:
-        raise StageFailed(
-            "the YARA rules were changed since the run began",
-            where=settings.yara,
-            remedy="run again with what they are",
-        )
+        _changed("YARA rules", settings.yara)
     rules.write(desk.work / _RULES)
     kept = desk.work / f"{_RULES}.tar"
     kept.write_bytes(rules.archive())
@@ -138,7 +171,7 @@ def _run(
         plugins=tuple(names),
         children=settings.children or _children(),
         limits=Limits(settings.seconds, settings.memory),
-        plugin_folders=settings.plugin_folders,
+        plugin_folders=tuple(map(str, _copies(desk, settings))),
         sources=(image.number, table.number),
         arguments=given,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from forensics.stage import Desk
 from forensics.stages.analyse import AnalyseSettings, analyse, settings_of
 from forensics.volatility import YARA, AskedPlugin
 from tests.volatility import tiny
+from tests.volatility.conftest import PLUGIN
 
 PSLIST, PSTREE = "linux.pslist.PsList", "linux.pstree.PsTree"
 PROVEN = Proof((), Verdict.COMPLETE, (), usable=True)
@@ -168,3 +170,46 @@ def test_rules_that_were_changed_meanwhile_are_refused(
 def test_a_plan_without_rules_asks_for_no_scan() -> None:
     assert settings_of(Plan(name="mine", plugins=(Choice(name=PSLIST),))) == AnalyseSettings((AskedPlugin(PSLIST),))
     assert settings_of(Plan(name="mine")) == AnalyseSettings()
+
+
+def own_plugins(place: Path, word: str = "first") -> AnalyseSettings:
+    (place / "linux").mkdir(parents=True, exist_ok=True)
+    (place / "linux" / "mine.py").write_text(
+        PLUGIN.format(name="Mine", body=f"        yield 0, (1, {word!r})", more="")
+    )
+    (place / "words.txt").write_text("what it reads beside itself")
+    return settings_of(Plan(name="mine", plugins=(Choice(name="linux.mine.Mine"),), plugin_folders=(str(place),)))
+
+
+def test_plugins_of_the_analyst_are_on_record_as_an_instrument_and_run_from_what_was_recorded(
+    desk: Desk, image: MemoryImage, table: SymbolTable, tmp_path: Path
+) -> None:
+    settings = own_plugins(tmp_path / "mine")
+    given = analyse.work(desk, image, table, PROVEN, settings)
+    code = next(given)
+    assert isinstance(code, Draft)
+    assert (code.role, code.kind) == (Role.INSTRUMENT, "plugin-code")
+    own_plugins(tmp_path / "mine", "second")  # what is changed from here on does not run
+    rows, result = given
+    assert isinstance(result, Result)
+    assert result.outcome is Outcome.DONE
+    assert isinstance(rows, Draft)
+    assert [row["Word"] for row in tables.read(rows.path)] == ["first"]
+    with tarfile.open(code.path) as archive:
+        assert archive.getnames() == ["linux/mine.py", "words.txt"]
+        held = archive.extractfile("linux/mine.py")
+        assert held is not None
+        content = held.read()
+    assert b"first" in content
+    digests = code.facts["digests"]
+    assert isinstance(digests, dict)
+    assert digests["linux/mine.py"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_plugins_that_were_changed_meanwhile_are_refused(
+    desk: Desk, image: MemoryImage, table: SymbolTable, tmp_path: Path
+) -> None:
+    settings = own_plugins(tmp_path / "mine")
+    own_plugins(tmp_path / "mine", "second")
+    with pytest.raises(StageFailed, match="changed"):
+        list(analyse.work(desk, image, table, PROVEN, settings))
