@@ -38,8 +38,11 @@ class Counts:
     def kib(
         self, event: int, *, write: bool, pc: bool = False, device: int | None = None, cpu: int | None = None
     ) -> float:
-        """Give the KiB of one kind of event."""
-        return float(self._chosen(self.size, event, (write, pc), device, cpu)) / 1024
+        """Give the KiB of one kind of event; of issues without what was requeued, as blkparse (account_requeue)."""
+        size = int(self._chosen(self.size, event, (write, pc), device, cpu))
+        if event == D:
+            size -= int(self._chosen(self.size, R, (write, pc), device, cpu))
+        return size / 1024
 
     def any(self, event: int, device: int | None = None, cpu: int | None = None) -> int:
         """Count one kind of event in both directions."""

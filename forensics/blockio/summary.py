@@ -43,10 +43,11 @@ def _device(trace: Trace, counts: Counts, place: int, device: int) -> Iterator[s
     yield from _counts(counts, place, None)
     read, write = depths(trace, device)
     yield _both("depth", f"{read:12,}", f"{write:12,}", "Read", "Write")
-    span = float(trace.time[-1] - trace.time[0]) / 1e9 if len(trace) else 0.0
-    rates = [counts.kib(C, write=way, device=place) / span if span else 0.0 for way in (False, True)]
+    milliseconds = int(trace.time[-1] - trace.time[0]) // 1_000_000 if len(trace) else 0  # whole ones, as blkparse
+    kib = [counts.kib(C, write=way, device=place) for way in (False, True)]
+    rates = [int(1000 * one / milliseconds) if milliseconds else 0 for one in kib]
     yield ""
-    yield f"Throughput (R/W): {rates[0]:,.0f}KiB/s / {rates[1]:,.0f}KiB/s"
+    yield f"Throughput (R/W): {rates[0]:,}KiB/s / {rates[1]:,}KiB/s"
     yield f"Events ({name}): {counts.total(place):,} entries"
     yield ""
 
@@ -55,14 +56,14 @@ def _counts(counts: Counts, place: int, cpu: int | None) -> Iterator[str]:
     def pair(event: int, *, pc: bool = False) -> tuple[str, str]:
         of = [counts.of(event, write=way, pc=pc, device=place, cpu=cpu) for way in (False, True)]
         kib = [counts.kib(event, write=way, pc=pc, device=place, cpu=cpu) for way in (False, True)]
-        return f"{of[0]:12,}, {kib[0]:12,.0f}KiB", f"{of[1]:12,}, {kib[1]:12,.0f}KiB"
+        return f"{of[0]:12,}, {int(kib[0]):12,}KiB", f"{of[1]:12,}, {int(kib[1]):12,}KiB"
 
     yield _both("Queued", *pair(Q), "Reads", "Writes")
     yield _both("Dispatches", *pair(D), "Read", "Write")
     yield _both("Requeued", *pair(R), "Reads", "Writes")
     yield _both("Completed", *pair(C), "Reads", "Writes")
     merged = [counts.merges(write=way, device=place, cpu=cpu) for way in (False, True)]
-    read, write = (f"{number:12,}, {kib:12,.0f}KiB" for number, kib in merged)
+    read, write = (f"{number:12,}, {int(kib):12,}KiB" for number, kib in merged)
     yield _both("Merges", read, write, "Read", "Write")
     for event, word in ((Q, "Queued"), (D, "Disp."), (R, "Req."), (C, "Compl.")):
         if any(counts.of(event, write=way, pc=True, device=place, cpu=cpu) for way in (False, True)):

@@ -15,7 +15,7 @@ import pytest
 from forensics import blockio
 from forensics.blockio import captures, listing
 from forensics.errors import UsageError
-from tests.blockio.traces import DISK, READ, A, C, D, Made, Q
+from tests.blockio.traces import DISK, READ, WRITE, A, C, D, Made, Q, R
 
 CAPTURED = Path(__file__).parent.parent / "collectors/captured/block_io/bookworm/trace"
 LINE = re.compile(r" *\d+,\d+ +\d+ +\d+ +\d+\.\d{9} .*")
@@ -65,6 +65,22 @@ def test_the_counts_of_every_processor_are_those_of_blkparse(theirs: tuple[list[
     ours = counts(shown("show", "--no-events", str(CAPTURED)).stdout.splitlines())
     assert len(ours) == 8 * 3 + 1
     assert ours == counts(theirs[0])
+
+
+def test_what_was_requeued_and_half_kibibytes_are_counted_as_blkparse_does(tmp_path: Path) -> None:
+    needed("blkparse")
+    trace = tmp_path / "made.blktrace.0"
+    made = Made().name(100, b"dd")
+    for number, sectors in enumerate((3, 8, 17)):
+        at = 1_000_000 + number * 40_000_000
+        for later, event in enumerate((Q, D, R, D, C) if number == 1 else (Q, D, C)):
+            made.event(at + later * 1_000_000, event, number * 64, sectors, way=READ if number == 2 else WRITE)
+    trace.write_bytes(made.content)
+    theirs = subprocess.run(["blkparse", "-i", "made"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    kinds = r"((?:Reads?|Writes?) (?:Queued|Dispatches|Completed)): +(\d+), +(\d+)KiB"
+    told = re.findall(kinds, theirs.stdout)
+    assert ("Write Dispatches", "3", "5") in told  # of 1.5 and 4 KiB; those that came back are not counted again
+    assert re.findall(kinds, shown("show", "--no-events", str(trace)).stdout) == told
 
 
 def test_a_dump_and_a_stream_are_read_as_the_files_are(theirs: tuple[list[str], Path]) -> None:
