@@ -27,10 +27,10 @@ _CPUSET = re.compile(r".{1,64}? cpuset=(\S{1,255}) mems_allowed=([0-9,-]{1,200})
 """Up to 4.x a line of its own says where the requester may allocate."""
 _KILLED = re.compile(
     r"(?:(?P<before>.*?)[:,] )?(?P<verb>[Kk]ill(?:ed)?) process (?P<pid>\d{1,10})(?:, UID (?P<uid_first>\d{1,10}),)?"
-    r" \((?P<name>.{0,64}?)\),?(?: UID:? (?P<uid>\d{1,10}),)?(?: (?P<sizes>total-vm:.*|score .*)|\.?\s*)",
+    r" \((?P<name>.{0,64}?)\),?(?: UID:? (?P<uid>\d{1,10}),)?(?: (?P<sizes>(?:total-vm|vsz):.*|score .*)|\.?\s*)",
     re.DOTALL,
 )
-"""Before 2.6.36 "kill process" and no sizes; 2.6.36 to 4.x two lines, the one that was chosen and the one that dies."""
+"""Up to 4.x two lines, the one that was chosen and the one that dies; its sizes since 2.6.33, as vsz before 2.6.36."""
 _REAPED = re.compile(r"oom_reaper: (?:reaped|unable to reap)(?: process| pid:?)? ?(\d{1,10}).*", re.DOTALL)
 _LIMITED = re.compile(r"Task in (\S+) killed as a result of limit of (\S+)")
 _USAGE = re.compile(r"memory: usage (\d{1,16})kB, limit (\d{1,19})kB.*")
@@ -43,8 +43,14 @@ _PANIC = re.compile(r"Kernel panic - not syncing: ([Oo]ut of memory.*|System is 
 _WORKER = re.compile(r"kworker/|events/")
 _WHOLE_GROUP = re.compile(r"Tasks in (\S+) are going to be killed due to memory\.oom\.group set")
 
-_SIZES = {"total-vm": "total_vm", "anon-rss": "anon_rss", "file-rss": "file_rss", "shmem-rss": "shmem_rss",
-          "pgtables": "pgtables"}  # fmt: skip
+_SIZES = {
+    "total-vm": "total_vm",
+    "vsz": "total_vm",
+    "anon-rss": "anon_rss",
+    "file-rss": "file_rss",
+    "shmem-rss": "shmem_rss",
+    "pgtables": "pgtables",
+}
 _LONGEST = 4096
 """Characters of a line that are looked at; the kernel writes at most 1,024 (printk.c, LOG_LINE_MAX)."""
 PAGE = 4096
@@ -95,8 +101,12 @@ class Reader:
             self._killed(line, match)
         elif match := _WHOLE_GROUP.fullmatch(text):
             self._group = match[1]
+        elif not self._open and (_HEADER.fullmatch(text) or _RECORD.fullmatch(text)):
+            self._begun_before(line, text)
         elif self.reports:
             self._after(self.reports[-1], text)
+        elif _LIKE_TASK.fullmatch(text):
+            self.unread += 1
 
     def _begin(self, line: Line, invoker: str, words: str) -> None:
         report = Report(line, {"invoker": invoker})
@@ -110,12 +120,20 @@ class Reader:
         self._sysrq, self._open, self._group, self._chosen = False, True, "", False
         self.reports.append(report)
 
+    def _begun_before(self, line: Line, text: str) -> None:
+        """Read the rest of a report whose first lines are gone: a ring buffer that wrapped, a log that was rotated."""
+        self._open, self._group, self._chosen = True, "", False
+        self.reports.append(Report(line))
+        self._after(self.reports[-1], text)
+
     def _after(self, report: Report, text: str) -> None:
         if match := _PANIC.fullmatch(text):
             report.outcome, self._open = f"panic: {match[1]}", False
         elif (match := _REAPED.match(text)) and report.figures.get("victim_pid") == int(match[1]):
             report.outcome = "killed and its memory reaped" if "unable" not in text else "killed, its memory not reaped"
-        elif self._open and not any(take(report, text) for take in _TAKERS):
+        elif not self._open:
+            self.unread += bool(_LIKE_TASK.fullmatch(text))
+        elif not any(take(report, text) for take in _TAKERS):
             self._task(report, text)
 
     def _task(self, report: Report, text: str) -> None:
@@ -133,10 +151,7 @@ class Reader:
     def _killed(self, line: Line, match: re.Match[str]) -> None:
         """Take the line that names the victim; before 5.0 there are two, first with a score and then with sizes."""
         report = self._named(line, int(match["pid"]))
-        report.outcome = "killed"
-        if self._chosen and report.figures["victim_pid"] != int(match["pid"]):
-            chosen = f"{report.words['victim']} ({report.figures['victim_pid']})"
-            report.outcome = f"killed in place of its parent {chosen}, which the score is of"
+        report.outcome = _how(report, int(match["pid"]), match["name"]) if self._chosen else "killed"
         self._chosen = match["verb"].lower() == "kill"
         report.words["victim"] = match["name"]
         report.figures["victim_pid"] = int(match["pid"])
@@ -168,6 +183,20 @@ class Reader:
             report.figures = _some(last.figures, "invoker_pid")
         self.reports.append(report)
         return report
+
+
+def _how(report: Report, pid: int, name: str) -> str:
+    """Say how who dies stands to who was chosen: itself, a child of it, or the process of that thread.
+
+    Up to 4.x a thread may be chosen that still has its memory (find_lock_task_mm); the table has processes.
+    """
+    chosen, known = report.figures["victim_pid"], {figures["pid"] for figures, _ in report.tasks}
+    if chosen == pid or (name == report.words["victim"] and pid in known and chosen not in known):
+        return "killed"
+    shown = f"{report.words['victim']} ({chosen})"
+    if name == report.words["victim"] and chosen not in known:
+        return f"killed; the score is of {shown}, its parent or a thread of it"
+    return f"killed in place of its parent {shown}, which the score is of"
 
 
 def _resize(report: Report) -> None:

@@ -45,6 +45,54 @@ def test_a_child_that_dies_for_its_parent_is_one_kill_and_the_next_is_another() 
     assert (second.words["victim"], second.outcome) == ("a", "killed")
 
 
+def test_the_process_of_a_chosen_thread_is_not_called_its_child() -> None:
+    """As a 3.10 of a public Kubernetes issue wrote it: process 24518 is in the table, its thread 26074 is not."""
+    table = (
+        "[147913.544835] [ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name",
+        "[147913.546739] [24389]     0 24389      253        1       4        0          -998 pause",
+        "[147913.548605] [24518]     0 24518    66805    60921     134        0          -998 monocular",
+    )
+    kill = (
+        "[147913.550548] Memory cgroup out of memory: Kill process 26074 (monocular) score 54 or sacrifice child",
+        "[147913.552593] Killed process 24518 (monocular) total-vm:267220kB, anon-rss:232620kB, file-rss:11064kB",
+    )
+    (report,) = read(*table, *kill)
+    assert (report.outcome, report.figures["victim_pid"], len(report.tasks)) == ("killed", 24518, 2)
+    (report,) = read(*kill)
+    assert report.outcome == "killed; the score is of monocular (26074), its parent or a thread of it"
+
+
+def test_a_report_whose_beginning_is_gone_keeps_its_table_and_its_record() -> None:
+    """A ring buffer that wrapped, a log that was rotated: what stands there still is read, and the rest is counted."""
+    columns = "total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes swapents oom_score_adj name"
+    header = f"[9.1] [  pid  ]   uid  tgid {columns}"
+    row = "[9.2] [  43056]  1000 43056  7511161  3403343  3388364    14371       608 32583680   518157           200 x"
+    where = "constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/user.slice"
+    record = f"[9.3] oom-kill:{where},task=x,pid=43056,uid=1000"
+    killed = "[9.4] Out of memory: Killed process 43056 (x) total-vm:30044644kB, anon-rss:13553456kB, file-rss:57484kB"
+    (report,) = read(header, row, record, killed)
+    ((figures, name),) = report.tasks
+    assert (name, figures["rss"], figures["swapents"]) == ("x", 3403343 * 4096, 518157 * 4096)
+    assert (report.words["constraint"], report.words["victim_memcg"]) == ("CONSTRAINT_NONE", "/user.slice")
+    assert (report.words["victim"], report.outcome, "invoker" in report.words) == ("x", "killed", False)
+    (report,) = read(record, killed)
+    assert (report.words["constraint"], report.words["victim"]) == ("CONSTRAINT_NONE", "x")
+    found, _ = lines.ring(f"{row}\n{killed}".encode())
+    reader = reports.read(found)
+    assert (len(reader.reports), reader.unread) == (1, 1), "a row whose header is gone says nothing, and is counted"
+
+
+def test_who_dies_in_place_of_its_parent_is_named_with_the_sizes_of_2_6_33() -> None:
+    """From a message to linux-mm of 2010 (2.6.33-rc4-mm1)."""
+    (report,) = read(
+        "[739.7] Out of memory: kill process 2716 (gnome-session) score 191570 or a child",
+        "[739.8] Killed process 2726 (gnome-power-man) vsz:319232kB, anon-rss:8156kB, file-rss:2764kB",
+    )
+    assert (report.words["victim"], report.figures["victim_pid"]) == ("gnome-power-man", 2726)
+    assert (report.figures["total_vm"], report.figures["anon_rss"]) == (319232 * 1024, 8156 * 1024)
+    assert report.outcome == "killed in place of its parent gnome-session (2716), which the score is of"
+
+
 def test_pages_of_64_kib_are_known_by_the_victims_own_line() -> None:
     (report,) = read(
         "[5.1] java invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0",
