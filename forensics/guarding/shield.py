@@ -38,9 +38,10 @@ while [ "${p:-0}" -gt 1 ]; do
 done
 """
 # Whether a process is still the one that it was: its start, in ticks since boot, is the 20th word behind its name.
+# It may end between this and what follows, so what failed is asked about again: where no process is, nothing is left.
 _SAME = 'same() { s=$(cat "$1/stat" 2>/dev/null) || return 1; t=$2; set -- ${s##*)}; [ "${20}" = "$t" ]; }\n'
-_SET = _SAME + 'same "$0" "$1" || exit 0; printf "%s\\n" "$3" >"$0/$2"'
-_IS = _SAME + 'same "$0" "$1" || exit 0; [ "$(cat "$0/$2")" = "$3" ]'
+_SET = _SAME + 'same "$0" "$1" || exit 0; printf "%s\\n" "$3" >"$0/$2" || ! same "$0" "$1"'
+_IS = _SAME + 'same "$0" "$1" || exit 0; [ "$(cat "$0/$2")" = "$3" ] || ! same "$0" "$1"'
 
 
 @dataclass(frozen=True, slots=True)

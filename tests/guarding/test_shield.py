@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from forensics.guarding.shield import shielded
+from forensics.guarding.shield import _IS, _Session, shielded
 from forensics.ssh import Secrets, SshHost, connect
 from tests.recorder import MemoryRecorder
 from tests.sshd import Sshd
@@ -33,6 +35,14 @@ def host(sshd: Sshd, recorder: MemoryRecorder) -> Iterator[SshHost]:
 
 def value(pid: object) -> str:
     return Path(f"/proc/{pid}/oom_score_adj").read_text().strip()
+
+
+def session(proc: Path) -> tuple[_Session, Path]:
+    """A process of a folder that looks as /proc does, and its own folder there."""
+    folder = proc / "4711"
+    folder.mkdir()
+    (folder / "stat").write_text(f"4711 (sshd) S {' '.join(str(word) for word in range(4, 53))}")
+    return _Session(4711, "22", "oom_score_adj", "0"), folder
 
 
 def test_our_own_session_and_no_other_sshd_is_changed_and_changed_back(
@@ -70,6 +80,22 @@ def test_a_session_that_is_gone_has_nothing_to_be_put_back(sshd: Sshd, recorder:
         host.close()  # its sshd ends; the next command comes over a new connection
     assert [proven for _, proven in recorder.restorations()] == [True]
     host.close()
+
+
+def test_a_session_that_ends_while_it_is_looked_at_has_nothing_to_be_put_back(tmp_path: Path) -> None:
+    """Its start is read, and then it is gone: here its value comes from a FIFO, and its stat goes away meanwhile."""
+    one, folder = session(tmp_path)
+    os.mkfifo(folder / "oom_score_adj")
+    with subprocess.Popen(one.command(str(tmp_path), _IS, "0")) as looking:
+        with (folder / "oom_score_adj").open("wb"):  # opens once the other side reads: the start was looked at before
+            (folder / "stat").unlink()
+        assert looking.wait(10) == 0
+
+
+def test_a_session_that_is_there_with_another_value_is_not_put_back(tmp_path: Path) -> None:
+    one, folder = session(tmp_path)
+    (folder / "oom_score_adj").write_text("-1000\n")
+    assert subprocess.run(one.command(str(tmp_path), _IS, "0"), check=False).returncode == 1
 
 
 def test_a_kernel_that_does_not_take_the_value_is_said_and_nothing_is_left(

@@ -281,9 +281,10 @@ def assert_stopped(whole: Whole, copy: CaseFolder, named: str) -> None:
 def test_the_sudo_password_is_nowhere(whole: Whole) -> None:
     """Last, so that it sees what every run above wrote. Memory is left out: it holds what the target's sudo read."""
     secret = whole.secret
-    image = frozenset(whole.case.entered("memory-image"))
+    cases = [CaseFolder(folder) for folder in (whole.desk.root / "cases").iterdir()]
+    images = [path for case in cases for kind in ("memory-image", "partial-image") for path in case.entered(kind)]
     assert [one for one in (*whole.desk.said, *whole.samples) if holds(one, secret)] == []
-    kept = files_that_hold(whole.desk.root, secret, but=image)
+    kept = files_that_hold(whole.desk.root, secret, but=frozenset(images))
     assert {path for path in kept if whole.lab.folder not in path.parents} == set()
     assert whole.samples
     assert logs_that_hold(whole.lab, secret) == []
