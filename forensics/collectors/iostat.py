@@ -23,6 +23,7 @@ _COLUMNS = (
     Column("written_kib_per_s", "number"),
     Column("utilisation", "number"),
 )
+_SAMPLE = re.compile(r'(?:\{\s*)?"timestamp"\s*:')
 _KEYS = ("r/s", "w/s", "rkB/s", "wkB/s", "util")
 
 
@@ -59,30 +60,29 @@ class Iostat(Collector[Sampled]):
     def read(self, output: Output) -> Reading:
         """Make the table `iostat`, without the sample since boot; times are the target's, in UTC."""
         rows: list[tuple[Cell, ...]] = []
-        bad = 0
-        samples, lost = _samples(decode(output.part("iostat")))
-        for number, sample in enumerate(samples):
-            if number:
-                read, wrong = _rows(sample)
-                rows.extend(read)
-                bad += wrong
+        words = decode(output.part("iostat"))
+        samples = _samples(words)
+        bad = 1 if words.strip() and not samples else samples[:1].count(None)
+        for sample in samples[1:]:
+            read, wrong = _rows(sample or {})
+            rows.extend(read)
+            bad += wrong
         table = Table("iostat", "Disk activity, once a second", _COLUMNS, tuple(rows))
-        return Reading((table,), {"iostat": bad + lost})
+        return Reading((table,), {"iostat": bad})
 
 
-def _samples(words: str) -> tuple[list[dict[str, JSON]], int]:
-    """Find the samples, also in a document that a killed run left open."""
-    found: list[dict[str, JSON]] = []
-    lost = 0
+def _samples(words: str) -> list[dict[str, JSON] | None]:
+    """Find the samples, also in a document that a killed run left open; None for one that cannot be read."""
+    found: list[dict[str, JSON] | None] = []
     decoder = json.JSONDecoder()
     at = 0
-    while match := re.compile(r'\{\s*"timestamp"').search(words, at):
+    while match := _SAMPLE.search(words, at):
         try:
             value, at = decoder.raw_decode(words, match.start())
-            found.append(value)
         except (ValueError, RecursionError):
-            at, lost = match.end(), lost + 1
-    return found, lost + (1 if words.strip() and not found and not lost else 0)
+            value, at = None, match.end()
+        found.append(value if isinstance(value, dict) else None)
+    return found
 
 
 def _rows(sample: dict[str, JSON]) -> tuple[list[tuple[Cell, ...]], int]:

@@ -93,7 +93,7 @@ def _read_ss(raw: bytes) -> tuple[list[tuple[Cell, ...]], int]:
     bad = 0
     for line in raw.splitlines():
         fields = decode(line).split(None, 6)
-        if len(fields) < 6:
+        if len(fields) < 6 or fields[0] not in {"tcp", "udp"} or not all(":" in end for end in fields[4:6]):
             bad += 1
             continue
         rest = fields[6] if len(fields) == 7 else ""

@@ -49,6 +49,53 @@ def test_of_captured_output_every_line_is_read(case: Path) -> None:
     assert not any(reading(case).unread.values())
 
 
+STRANGE = b"%% a line of nothing %%"
+BESIDE = {
+    "block_io": "what is beside the trace explains it: its clock, names of processes and of calls, counts",
+    "clock": "the zone is one line of the target's words",
+    "iostat": "one JSON document: what is around its samples is none of them",
+    "lynis": "the screen and the log are for people; the report is read",
+    "pidstat": "a command's words may go on in lines of their own",
+    "processes": "only whether it is there at all counts",
+    "sockets": "the kernel's tables are read where there is no ss",
+    "users": "who is read where there is no utmp",
+}
+"""Why parts of these collectors may have lines that are not counted."""
+COUNTED = [
+    pytest.param(case, part, id=f"{label(case)}-{part}")
+    for case in CASES
+    for part in parts(case)
+    if not part.endswith(".stderr")
+    and (case.parent.name not in BESIDE or part in {"report", "ps", "ss", "utmp", "wtmp"})
+]
+
+
+@pytest.mark.parametrize(("case", "part"), COUNTED)
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_a_line_that_a_reader_cannot_make_out_is_counted(case: Path, part: str, where: str) -> None:
+    whole = parts(case)
+    end = whole[part][-1:] or b"\n"
+    damaged = STRANGE + end + whole[part] if where == "first" else whole[part] + STRANGE + end
+    read = collectors()[case.parent.name].read(Output({**whole, part: damaged}, FACTS))
+    assert sum(read.unread.values()) > 0
+
+
+def test_a_sample_of_disks_that_is_damaged_is_counted_and_no_other_is_lost() -> None:
+    """Also where it is the first, which is the average since boot and is not told."""
+    whole = (CAPTURED / "iostat/bookworm/iostat").read_bytes()
+    good = collectors()["iostat"].read(Output({"iostat": whole})).tables[0]
+    disks = len({row["device"] for row in good})
+    pieces = whole.split(b'"timestamp":')
+    for number, short in enumerate([0, disks, disks], start=1):
+        for damage in (b"", b"}", b'{"'):
+            damaged = b'"timestamp":'.join([*pieces[:number], damage + pieces[number][30:], *pieces[number + 1 :]])
+            read = collectors()["iostat"].read(Output({"iostat": damaged}))
+            assert (len(good) - len(read.tables[0]), read.unread["iostat"]) == (short, 1)
+        unopened = b'"timestamp":'.join([*pieces[: number - 1], pieces[number - 1].rstrip()[:-1], *pieces[number:]])
+        read = collectors()["iostat"].read(Output({"iostat": unopened}))
+        assert (len(good) - len(read.tables[0]), read.unread["iostat"]) == (short, 1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_collector_has_a_captured_case(name: str) -> None:
     assert any(case.parent.name == name for case in CASES)
