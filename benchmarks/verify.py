@@ -61,6 +61,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the case is made; it needs room for twice the size")
     given = parser.parse_args()
     size = int(given.gib * (1 << 30)) // given.exhibits // BLOCK * BLOCK
+    if given.folder:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         many = make(Path(name), "many", given.exhibits, size)
         single = make(Path(name), "one", 1, size * given.exhibits)
