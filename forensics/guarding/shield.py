@@ -42,6 +42,7 @@ done
 _SAME = 'same() { s=$(cat "$1/stat" 2>/dev/null) || return 1; t=$2; set -- ${s##*)}; [ "${20}" = "$t" ]; }\n'
 _SET = _SAME + 'same "$0" "$1" || exit 0; printf "%s\\n" "$3" >"$0/$2" || ! same "$0" "$1"'
 _IS = _SAME + 'same "$0" "$1" || exit 0; [ "$(cat "$0/$2")" = "$3" ] || ! same "$0" "$1"'
+_TAKE = _SAME + 'same "$0" "$1" && printf "%s\\n" "$3" >"$0/$2" && [ "$(cat "$0/$2")" = "$3" ]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,10 @@ def _protect(changed: ExitStack, host: Host, one: _Session, shield: Shield, how:
         details=f"{value} in place of {one.value}, so that the OOM killer passes over our connection's sshd",
     )
     changed.enter_context(host.change(change))
-    if host.run(*one.command(proc, f"{_SET}\n{_IS}", value), root=True).ok:
+    if host.run(*one.command(proc, _TAKE, value), root=True).ok:
         shield.protected.append({"pid": one.pid, "file": one.file, "value": int(value), "before": one.value})
     else:
-        shield.problem = f"process {one.pid} did not take {value} as its {one.file}"
+        shield.problem = f"process {one.pid} did not take {value} as its {one.file}, or is gone"
 
 
 def _sessions(host: Host, proc: str) -> list[_Session]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.guarding.shield import _IS, _Session, shielded
+from forensics.guarding.shield import _IS, _TAKE, _Session, shielded
 from forensics.ssh import Secrets, SshHost, connect
 from tests.recorder import MemoryRecorder
 from tests.sshd import Sshd
@@ -96,6 +96,14 @@ def test_a_session_that_is_there_with_another_value_is_not_put_back(tmp_path: Pa
     one, folder = session(tmp_path)
     (folder / "oom_score_adj").write_text("-1000\n")
     assert subprocess.run(one.command(str(tmp_path), _IS, "0"), check=False).returncode == 1
+
+
+def test_a_session_that_is_gone_is_not_told_to_be_protected(tmp_path: Path) -> None:
+    one, folder = session(tmp_path)
+    (folder / "oom_score_adj").write_text("0\n")
+    (folder / "stat").write_text((folder / "stat").read_text().replace(" 22 ", " 23 "))  # another process by now
+    assert subprocess.run(one.command(str(tmp_path), _TAKE, "300"), check=False).returncode == 1
+    assert (folder / "oom_score_adj").read_text() == "0\n"
 
 
 def test_a_kernel_that_does_not_take_the_value_is_said_and_nothing_is_left(
