@@ -42,6 +42,7 @@ def up(
     memory: Annotated[int, typer.Option(help="Memory in MiB.", min=192)] = _DEFAULT.memory,
     cpu: Annotated[str, typer.Option(help="CPU model, as QEMU reads it.")] = _DEFAULT.cpu,
     append: Annotated[str, typer.Option(help="Words for the kernel's command line.")] = "",
+    package: Annotated[list[str] | None, typer.Option(help="A Debian package to have on it; again for more.")] = None,
     accel: Annotated[str, typer.Option(help="tcg, kvm, or auto: kvm where this guest boots with it.")] = _DEFAULT.accel,
     name: Name = "lab",
     seed: Annotated[int | None, typer.Option(help="Repeats names, ports, paths and markers.")] = None,
@@ -64,6 +65,7 @@ def up(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     recipe = Recipe(
         suite=suite, flavour=flavour, mirror=mirror, memory=memory, cpu=cpu, accel=accel, append=append,
+        packages=tuple(package or ()),
         seed=secrets.randbelow(1 << 32) if seed is None else seed, incident=incident, without=tuple(without or ()),
     )  # fmt: skip
     lab = labs.up(root, name, recipe, TerminalProgress(), rebuild=rebuild)

@@ -125,7 +125,7 @@ def _bootstrap(recipe: Recipe, tree: Path, progress: Progress) -> None:
 
 
 def _mmdebstrap(recipe: Recipe, tree: Path, *options: str) -> None:
-    packages = ",".join([*PACKAGES, f"linux-image-{recipe.flavour}"])
+    packages = ",".join([*PACKAGES, *recipe.packages, f"linux-image-{recipe.flavour}"])
     setup = resources.files("forensics.lab").joinpath("guest", "setup.sh")
     with resources.as_file(setup) as script:
         hook = f'--customize-hook=sh {_quoted(script)} "$1"'

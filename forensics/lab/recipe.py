@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from importlib import resources
 
@@ -43,6 +44,7 @@ class Recipe:
     cpus: int = 2
     accel: str = "tcg"  # tcg, kvm, or auto: kvm where this guest really boots with it
     append: str = ""  # to the kernel command line
+    packages: tuple[str, ...] = ()  # of Debian, beside those that every lab has
     seed: int = 0
     incident: bool = True  # False: near misses instead
     without: tuple[str, ...] = ()  # facts that are left out
@@ -55,6 +57,9 @@ class Recipe:
             raise UsageError(f"no such kernel flavour: {self.flavour}", remedy=f"one of: {', '.join(FLAVOURS)}")
         if self.accel not in ACCELERATORS:
             raise UsageError(f"no such accelerator: {self.accel}", remedy=f"one of: {', '.join(ACCELERATORS)}")
+        odd = [name for name in self.packages if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name)]
+        if odd:
+            raise UsageError(f"not the name of a Debian package: {odd[0]!r}")
         if not self.suite.replace("-", "").isalnum() or self.suite.startswith("-"):
             raise UsageError(f"not the name of a suite: {self.suite!r}")
 
@@ -67,7 +72,7 @@ class Recipe:
     def image_digest(self) -> str:
         """Name the image that this machine boots from, in 24 hex digits: labs whose disk begins alike share it."""
         setup = resources.files("forensics.lab").joinpath("guest", "setup.sh").read_text(encoding="utf-8")
-        parts = [self.suite, self.flavour, self.mirror, self.disk, *PACKAGES, setup]
+        parts = [self.suite, self.flavour, self.mirror, self.disk, *PACKAGES, *self.packages, setup]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
     def as_json(self) -> dict[str, str | int | bool | list[str]]:

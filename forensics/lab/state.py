@@ -88,7 +88,7 @@ def load(root: Path, name: str) -> Lab | None:
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         recipe = state["recipe"]
-        recipe["without"] = tuple(recipe["without"])
+        recipe |= {name: tuple(recipe.get(name, ())) for name in ("packages", "without")}
         hostname, lacking = state["hostname"], state.get("lacking", {})
         return Lab(name, folder, state["port"], state["pid"], Recipe(**recipe), hostname, lacking)
     except FileNotFoundError:

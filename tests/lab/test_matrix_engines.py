@@ -28,7 +28,7 @@ PAIRS = [
 """Nine of thirty-six: each release with each engine, each engine with each account and flavour."""
 
 
-@pytest.mark.parametrize(("suite", "flavour", "account", "engine"), PAIRS, ids="-".join)
+@pytest.mark.parametrize(("suite", "flavour", "account", "engine"), PAIRS, ids=lambda one: one)
 def test_each_engine_gives_a_complete_image_with_the_live_processes(
     tmp_path: Path, suite: str, flavour: str, account: str, engine: str
 ) -> None:

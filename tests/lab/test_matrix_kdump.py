@@ -1,0 +1,75 @@
+"""A kernel that crashed: the vmcore that kdump wrote goes through a case to the processes from before the crash."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from forensics.lab import labs, machine
+from forensics.lab.recipe import Recipe
+from forensics.lab.state import Lab
+from tests.lab.workstation import Workstation
+
+pytestmark = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(3600)]
+
+CRASHING = Recipe(memory=768, append="crashkernel=192M", packages=("kdump-tools", "makedumpfile"), seed=768)
+LOOK = "ps -e -o pid=,ppid=,comm="
+OURS = {"ps", "sh", "sshd", "sshd-session", "bash", "systemd-network", "(sd-pam)"}
+"""What comes and goes with the looking itself."""
+
+
+def fetched(lab: Lab, there: str, here: Path) -> Path:
+    """Copy a file from the guest."""
+    with here.open("wb") as out:
+        subprocess.run(labs.ssh_command(lab, f"cat {there}"), stdout=out, check=True, timeout=900)
+    return here
+
+
+def processes(lab: Lab) -> dict[int, str]:
+    """Who runs there, by pid."""
+    rows = [line.split(None, 2) for line in labs.ask(lab, LOOK).decode().splitlines()]
+    return {int(pid): name for pid, _parent, name in rows}
+
+
+def crashed(lab: Lab) -> str:
+    """Let the kernel crash, wait until kdump has written its vmcore and the machine has booted anew; give its path."""
+    boot = labs.boot_id(lab)
+    subprocess.run(labs.ssh_command(lab, "sync; echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"),
+                   capture_output=True, timeout=120, check=False)  # fmt: skip
+    back = machine.wait_until(lambda: labs.boot_id(lab) not in {"", boot}, 1500)
+    assert back, machine.last_words(lab.folder)
+    return labs.ask(lab, "ls /var/crash/*/dump.*").decode().strip()
+
+
+def test_a_vmcore_of_kdump_gives_the_processes_from_before_the_crash(tmp_path: Path) -> None:
+    desk = Workstation(tmp_path)
+    case = desk.open_case("2026-0001")
+    with labs.booted(tmp_path, "lab", CRASHING) as lab:
+        assert (
+            labs.ask(lab, "systemctl start kdump-tools; cat /sys/kernel/kexec_crash_loaded", seconds=600).split()[-1]
+            == b"1"
+        )
+        btf = fetched(lab, "/sys/kernel/btf/vmlinux", tmp_path / "btf")
+        names = fetched(lab, "/proc/kallsyms", tmp_path / "kallsyms")
+        version = fetched(lab, "/proc/version", tmp_path / "version")
+        before = processes(lab)
+        vmcore = fetched(lab, crashed(lab), tmp_path / "vmcore")
+    table = tmp_path / "table.json"
+    made = desk.forensics("symbols", "make", "--btf", str(btf), "--kallsyms", str(names),
+                          "--proc-version", str(version), "--output", str(table))  # fmt: skip
+    assert made.code == 0, made.err
+    done = desk.forensics("import", "2026-0001", str(vmcore), "--target", "db02", "--source", "kdump")
+    assert done.code == 3, (done.out, done.err)  # makedumpfile left out what is not the kernel's
+    done = desk.forensics("run", "2026-0001", "--symbols", str(table), "--until", "analyse")
+    told = json.loads(case.entered("proof")[-1].read_text())
+    assert (told["verdict"], told["usable"]) == ("partial", True), told["reasons"]
+    assert "kernel pages only" in str(told["reasons"])
+    found = {row["PID"]: row["COMM"] for row in case.table("linux.pslist.PsList")}
+    missing = {pid: name for pid, name in before.items() if pid not in found and name not in OURS}
+    assert missing == {}
+    assert found[1] == "systemd"
+    assert len(before) > 50
+    assert done.code == 3, (done.out, done.err)
