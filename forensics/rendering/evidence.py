@@ -30,7 +30,7 @@ def _acquired(target: TargetRecord) -> Section:
     image = target.one("memory-image") or target.one("partial-image")
     attempts = [result for result in target.results.get("acquire", ()) if result.reason]
     blocks: list[Block] = [
-        Words(f"{one.item or 'acquire'}: {one.outcome}. {one.reason}", "warning") for one in attempts
+        Words(f"{one.item or 'acquire'}: {one.outcome}, {one.reason}", "warning") for one in attempts
     ]
     if image is None:
         return Section(name, target.label, (*blocks, Words("No memory image is on record.", "warning")))
@@ -238,10 +238,10 @@ def _titled(record: CaseRecord, exhibit: Exhibit) -> str:
 def exhibits(record: CaseRecord) -> Section:
     """List every exhibit with its whole digest."""
     columns = (
-        GridColumn("No.", 7, mono=True),
-        GridColumn("What, and its SHA-256", 54),
-        GridColumn("From", 10),
-        GridColumn("Bytes", 10, align="right"),
+        GridColumn("No.", 6, mono=True),
+        GridColumn("What, and its SHA-256", 53),
+        GridColumn("From", 9),
+        GridColumn("Bytes", 13, align="right"),  # 16 GiB have eleven digits
         GridColumn("Entered (UTC)", 19),
     )
     kinds = (("E", "Evidence: what came from the target"), ("I", "Instruments: what was brought"), ("D", "Derived"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from forensics.rendering.blocks import Block, GridColumn, Section, Words, grid
+from forensics.rendering.missing import nothing
 from forensics.rendering.record import CaseRecord, TargetRecord
 from forensics.rendering.words import rows
 from forensics.tables import Absent, Cell, Row, Table
@@ -48,7 +49,7 @@ def _word(value: Cell | None) -> str:
 def _processes(target: TargetRecord) -> list[Block]:
     listed = target.tables.get(PSLIST)
     if listed is None:
-        return [_missing(target, PSLIST)]
+        return [nothing(target, PSLIST)]
     arguments = {_integer(row.get("PID")): _word(row.get("ARGS")) for row in target.tables.get("linux.psaux.PsAux", ())}
     flagged = _flagged(target)
     ordered = _tree(list(listed))
@@ -108,7 +109,7 @@ def _network(target: TargetRecord) -> list[Block]:
         GridColumn("State", 14),
     )
     if live is None:
-        blocks.append(_missing(target, "sockets", stage="collect"))
+        blocks.append(nothing(target, "sockets"))
     else:
         source = target.source("sockets")
         listening = [row for row in rows(live, *names) if row[5] in {"LISTEN", "UNCONN"}]
@@ -121,7 +122,7 @@ def _network(target: TargetRecord) -> list[Block]:
     memory = "linux.sockstat.Sockstat"
     table = target.tables.get(memory)
     if table is None:
-        return [*blocks, _missing(target, memory)]
+        return [*blocks, nothing(target, memory)]
     wanted = ("Proto", "Source Addr", "Source Port", "Process Name", "PID", "State")
     found = [row for row in rows(table, *wanted) if row[0] in {"TCP", "UDP", "RAW", "ICMP"}]
     return [*blocks, grid("Sockets found in memory", columns, found, limit=60, source=target.source(memory))]
@@ -143,7 +144,7 @@ def _history(target: TargetRecord) -> list[Block]:
     name = "linux.bash.Bash"
     table = target.tables.get(name)
     if table is None:
-        return [_missing(target, name)]
+        return [nothing(target, name)]
     columns = (
         GridColumn("PID", 7),
         GridColumn("Shell", 9, mono=True),
@@ -171,7 +172,7 @@ def _kernel(target: TargetRecord) -> list[Block]:
     for name, (title, names) in KERNEL.items():
         table = target.tables.get(name)
         if table is None:
-            blocks.append(_missing(target, name))
+            blocks.append(nothing(target, name))
             continue
         present = [one for one in names if any(column.name == one for column in table.columns)]
         found = rows(table, *present)
@@ -194,8 +195,3 @@ def _plugins(target: TargetRecord) -> list[Block]:
         table: Table | None = target.tables.get(result.item)
         lines.append((result.item, str(result.outcome), "" if table is None else str(len(table)), result.reason))
     return [grid("", columns, lines, limit=90, empty="No plugin was run.")]
-
-
-def _missing(target: TargetRecord, item: str, *, stage: str = "analyse") -> Words:
-    outcome = target.outcome(stage, item) or f"{item}: not run"
-    return Words(f"There is nothing to show here. {outcome}.", "note")

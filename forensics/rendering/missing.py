@@ -10,9 +10,8 @@ from forensics.rendering.record import TargetRecord
 
 def nothing(target: TargetRecord, *items: str) -> Words:
     """Say how the items ended whose tables are not there."""
-    said = [target.outcome(stage, item) for item in items for stage in ("collect", "interpret")]
-    words = "; ".join(one for one in said if one) or f"{items[0]}: not run"
-    return Words(f"There is nothing to show here. {words}.", "note")
+    said = [target.outcome(stage, item) for item in items for stage in ("collect", "analyse", "interpret")]
+    return _note("; ".join(one for one in said if one) or f"{items[0]}: not run")
 
 
 def nothing_of(target: TargetRecord, items: Iterable[str]) -> list[Words]:
@@ -21,4 +20,8 @@ def nothing_of(target: TargetRecord, items: Iterable[str]) -> list[Words]:
     ended = {one: target.outcome("collect", one) or target.outcome("interpret", one) for one in listed}
     never = [one for one in listed if not ended[one]]
     parts = [one for one in ended.values() if one] + ([f"not run: {', '.join(never)}"] if never else [])
-    return [Words(f"There is nothing to show of what follows. {'; '.join(parts)}.", "note")] if parts else []
+    return [_note("; ".join(parts))] if parts else []
+
+
+def _note(why: str) -> Words:
+    return Words(f"Nothing to show here: {why}.", "note")

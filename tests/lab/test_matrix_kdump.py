@@ -37,8 +37,8 @@ def processes(lab: Lab) -> dict[int, str]:
 def crashed(lab: Lab) -> str:
     """Let the kernel crash, wait until kdump has written its vmcore and the machine has booted anew; give its path."""
     boot = labs.boot_id(lab)
-    subprocess.run(labs.ssh_command(lab, "sync; echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"),
-                   capture_output=True, timeout=120, check=False)  # fmt: skip
+    crash = "sleep 2; echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger"
+    labs.ask(lab, f"sync; setsid sh -c '{crash}' >/dev/null 2>&1 </dev/null &")
     back = machine.wait_until(lambda: labs.boot_id(lab) not in {"", boot}, 1500)
     assert back, machine.last_words(lab.folder)
     return labs.ask(lab, "ls /var/crash/*/dump.*").decode().strip()

@@ -177,7 +177,7 @@ def record(
         exhibit("I0001", "lime-module", "build", "lime.ko"),
     ]
     if acquired:
-        exhibits.append(exhibit("E0005", "memory-image", "acquire", "memory.lime", 268_000_000))
+        exhibits.append(exhibit("E0005", "memory-image", "acquire", "memory.lime", 17_179_869_184))
     exhibits += [exhibit(f"D{n:04d}", "table", "interpret", f"table{n}.jsonl") for n in range(1, 30)]
     results = {
         "acquire": (Result("lime", Outcome.DONE if acquired else Outcome.FAILED, "" if acquired else "the kernel loads only signed modules"),),
