@@ -205,6 +205,7 @@ class Facts:
     build_id: str = ""  # of the running kernel, hex; "" unknown
     vmcoreinfo: bytes = b""  # as /proc/kcore's notes have it
     places: Mapping[str, int] = field(default_factory=dict)  # physical address of "linux_banner" and "vmcoreinfo"
+    other_banners: tuple[bytes, ...] = ()  # that an imported image holds besides, and any of which may be its kernel's
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,16 @@ def test_a_table_of_another_kernel_is_not_used(desk: Workstation) -> None:
     assert (outcome, "--symbols FILE" in reason) == ("absent", True)
 
 
+def test_the_table_of_any_kernel_in_the_image_is_tried_and_the_image_decides(desk: Workstation) -> None:
+    other = tiny.BANNER.replace(b"6.1", b"5.9", 1)
+    held = memory(desk)
+    start = min(held)
+    held[start] = held[start][:64] + other.ljust(256, b"\0") + held[start][320:]  # before the kernel's own
+    desk.forensics("import", NUMBER, str(vmcores.lime(desk.root / "image", held)))
+    assert run(desk, "--until", "prove", "--symbols", str(tiny.table(desk.root / "table.json"))).code == 3
+    assert proof(desk)["usable"] is True
+
+
 def test_one_machine_has_one_image_unless_another_is_asked_for(desk: Workstation) -> None:
     first, second = vmcore(desk), vmcore(desk, "second", level=1)
     assert desk.forensics("import", NUMBER, str(first)).code == 0

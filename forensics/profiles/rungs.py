@@ -35,7 +35,7 @@ def load(entered: Entered) -> SymbolTable | NoSymbols:
 
 def given(desk: Desk, facts: Facts, table: Path) -> Draft | str:
     """Take the analyst's table when its banner is this kernel's."""
-    why = tablefile.unfit(table, facts.proc_version)
+    why = tablefile.unfit(table, facts.proc_version, *facts.other_banners)
     if why:
         return f"the given table: {why}"
     copy = desk.work / f"given-symbols.json{tablefile.packing(table)}"
@@ -45,12 +45,14 @@ def given(desk: Desk, facts: Facts, table: Path) -> Draft | str:
 
 def kept(desk: Desk, facts: Facts, profiles: Path, others: Sequence[Path] = ()) -> Draft | str:
     """Take the table that an earlier case left for exactly this kernel; "" when one of the others says the same."""
-    found = keeping.find_table(profiles, facts.proc_version, facts.build_id)
-    if not isinstance(found, KeptTable):
-        return found
+    banners = (facts.proc_version, *facts.other_banners)
+    tried = [keeping.find_table(profiles, banner, facts.build_id) for banner in banners]
+    found = next((one for one in tried if isinstance(one, KeptTable)), None)
+    if found is None:
+        return str(tried[0])
     if any(tablefile.same(one, found.path) for one in others):
         return ""
-    why = tablefile.unfit(found.path, facts.proc_version)
+    why = tablefile.unfit(found.path, *banners)
     if why:
         return f"the kernel profile's table: {why}"
     copy = desk.work / f"kept-{found.path.name}"

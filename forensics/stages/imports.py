@@ -125,7 +125,7 @@ def _readable(desk: Desk, taken: _Import, image: Path, converted: Converted, rol
         "tells_ram": converted.tells_ram, "bytes": converted.size, "ranges_held": converted.ranges,
         "ram_map": [[one.start, one.end] for one in taken.ram], **converted.facts,
     }  # fmt: skip
-    said = banners.find(image)
+    said = banners.find(image, converted.vmcoreinfo)
     title = "Memory, imported" if role is Role.EVIDENCE else f"Memory, converted from {taken.form} into LiME format"
     digest = _sha256(taken) if role is Role.EVIDENCE else None
     yield Draft(image, role, "memory-image", title, "memory.lime", ITEM, facts=facts, digest=digest)

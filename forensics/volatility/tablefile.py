@@ -24,13 +24,13 @@ class NoTable(ValueError):
     """A file is no symbol table of a Linux kernel, and why."""
 
 
-def unfit(table: Path, wanted: bytes) -> str:
-    """Say why a file is no table for the kernel of this banner, "" when it is one."""
+def unfit(table: Path, wanted: bytes, *others: bytes) -> str:
+    """Say why a file is no table for the kernel of this banner, or of one of the others; "" when it is one."""
     try:
         theirs = banner(table)
     except NoTable as problem:
         return f"{table.name} is no symbol table: {problem}"
-    if theirs.rstrip(b"\0\n") == wanted.rstrip(b"\0\n"):
+    if theirs.rstrip(b"\0\n") in {one.rstrip(b"\0\n") for one in (wanted, *others)}:
         return ""
     return f"the table is for another kernel: {show(theirs.strip(), 200)}; this one is: {show(wanted.strip(), 200)}"
 
