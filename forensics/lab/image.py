@@ -22,6 +22,8 @@ from forensics.lab import programs
 from forensics.lab.recipe import PACKAGES, Recipe
 from forensics.progress import Progress
 
+_HOOKS = Path("/usr/share/mmdebstrap/hooks")
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -130,6 +132,8 @@ def _mmdebstrap(recipe: Recipe, tree: Path, *options: str) -> None:
     with resources.as_file(setup) as script:
         hook = f'--customize-hook=sh {_quoted(script)} "$1"'
         chosen = ["--variant=minbase", "--format=directory", f"--include={packages}", hook, *options]
+        if recipe.is_to_be_merged:
+            chosen.append(f"--hook-dir={_HOOKS / 'merged-usr'}")
         mirror = [recipe.mirror] if recipe.mirror else []
         what = f"bootstrap Debian {recipe.suite}"
         programs.run("mmdebstrap", *chosen, recipe.suite, str(tree), *mirror, what=what)

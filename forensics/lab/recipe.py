@@ -30,6 +30,9 @@ PACKAGES = (
     "openssh-server", "procps", "psmisc", "python3", "sudo", "sysstat", "udev",
 )  # fmt: skip
 
+APART = ("buster", "bullseye")
+"""Suites that a bootstrap gives a /bin apart from /usr/bin, and that an installer does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -69,10 +72,16 @@ class Recipe:
         return tuple(fact for fact in FACTS if self.incident and fact not in self.without)
 
     @property
+    def is_to_be_merged(self) -> bool:
+        """Tell whether /bin has to be made a link to /usr/bin, as on a machine that was installed."""
+        return self.suite in APART
+
+    @property
     def image_digest(self) -> str:
         """Name the image that this machine boots from, in 24 hex digits: labs whose disk begins alike share it."""
         setup = resources.files("forensics.lab").joinpath("guest", "setup.sh").read_text(encoding="utf-8")
-        parts = [self.suite, self.flavour, self.mirror, self.disk, *PACKAGES, *self.packages, setup]
+        merged = ["merged-usr"] if self.is_to_be_merged else []
+        parts = [*merged, self.suite, self.flavour, self.mirror, self.disk, *PACKAGES, *self.packages, setup]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
     def as_json(self) -> dict[str, str | int | bool | list[str]]:

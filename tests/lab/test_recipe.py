@@ -58,14 +58,15 @@ def test_another_disk_is_another_image(changed: dict[str, str | int]) -> None:
 
 
 def test_a_recipe_comes_back_from_its_json() -> None:
-    recipe = Recipe(seed=4, without=QUIET_DISK, append="a b")
+    recipe = Recipe(seed=4, without=QUIET_DISK, append="a b", packages=("stunnel4",))
     values = recipe.as_json()
-    assert values.pop("without") == ["io-burst"]
-    assert Recipe(**values, without=QUIET_DISK) == recipe  # type: ignore[arg-type]
+    assert (values.pop("without"), values.pop("packages")) == (["io-burst"], ["stunnel4"])
+    assert Recipe(**values, without=QUIET_DISK, packages=("stunnel4",)) == recipe  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"without": ("everything",)}, {"flavour": "rt"}, {"suite": "--help"}, {"suite": "a b"}]
+    "wrong",
+    [{"without": ("everything",)}, {"flavour": "rt"}, {"suite": "--help"}, {"suite": "a b"}, {"packages": ("--a",)}],
 )
 def test_a_recipe_that_cannot_be_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(UsageError):
