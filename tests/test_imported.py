@@ -15,6 +15,8 @@ from tests.lab.workstation import CaseFolder, Ended, Workstation
 from tests.volatility import tiny
 
 NUMBER = "2026-0007"
+NOBODY = "linux.pslist.PsList: {pid: [4711]}"
+"""A plugin that finds nothing in that memory."""
 
 
 @pytest.fixture
@@ -74,10 +76,20 @@ def test_a_compressed_vmcore_goes_through_to_a_report_with_its_processes(desk: W
     assert case(desk).ends("import") == [("finished", "")]
 
 
-def _plan(desk: Workstation) -> Path:
+def _plan(desk: Workstation, plugin: str = "linux.pslist.PsList") -> Path:
     path = desk.root / "plan.yaml"
-    path.write_text("name: short\ncollectors: []\nplugins: [linux.pslist.PsList]\n")
+    path.write_text(f"name: short\ncollectors: []\nplugins: [{plugin}]\n")
     return path
+
+
+@pytest.mark.parametrize(("level", "outcome"), [(0, "empty"), (31, "partial")])
+def test_nothing_found_in_an_image_that_lacks_memory_is_not_empty(desk: Workstation, level: int, outcome: str) -> None:
+    desk.forensics("import", NUMBER, str(vmcore(desk, level=level)))
+    words = ("--symbols", str(tiny.table(desk.root / "table.json")), "--plan", str(_plan(desk, NOBODY)))
+    assert run(desk, *words, "--until", "analyse").code == (0 if outcome == "empty" else 3)
+    said = case(desk).items("analyse")["linux.pslist.PsList"]
+    assert said[0] == outcome
+    assert ("kernel pages only" in said[1]) is (outcome == "partial")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from forensics.model import (
     Result,
     Role,
     SymbolTable,
+    Verdict,
 )
 from forensics.plan import Plan
 from forensics.stage import Desk, Entered, stage
@@ -35,6 +36,7 @@ from forensics.volatility.spread import Cluster, connected, spread
 _FOR_SHARED_MACHINES = 4
 _RULES = "yara-rules"
 _OWN = "own-plugins"
+_LACKING = {Verdict.PARTIAL, Verdict.COMPLETE_WITH_GAPS}
 
 
 def _children() -> int:
@@ -105,7 +107,8 @@ def analyse(
         yield _rules(desk, settings)
     if left:
         yield from _own_plugins(desk, settings)
-        yield from _run(desk, image.image, table.fitting(proof.table), left, settings)
+        lacking = f"{proof.verdict.value}: {'; '.join(proof.reasons)}" if proof.verdict in _LACKING else ""
+        yield from _run(desk, image.image, table.fitting(proof.table), left, settings, lacking)
 
 
 def _code(folder: str) -> Bundle:
@@ -158,8 +161,8 @@ def _why_not(image: MemoryImage | NotAcquired, table: SymbolTable | NoSymbols) -
     return ""
 
 
-def _run(
-    desk: Desk, image: Exhibit, table: Exhibit, names: list[str], settings: AnalyseSettings
+def _run(  # noqa: PLR0917 - all that a run of plugins is made of
+    desk: Desk, image: Exhibit, table: Exhibit, names: list[str], settings: AnalyseSettings, lacking: str
 ) -> Iterator[Draft | Result]:
     given = {one.item: one.arguments for one in settings.plugins if one.arguments and one.item in names}
     if settings.yara:
@@ -180,6 +183,7 @@ def _run(
     with _working(job, digests, settings) as said, desk.progress.task("plugins", len(names), "plugins") as done:
         for message in said:
             if isinstance(message, Ended):
+                message = _doubted(message, lacking)  # noqa: PLW2901
                 yield from _enter(desk, message, (image, table))
                 desk.progress.say(f"{message.item}: {_words(message)}")
                 done(1)
@@ -199,6 +203,14 @@ def _working(
     where = Cluster(settings.cluster, settings.cluster_tls)
     with connected(where) as (executor, machines), closing(spread(job, digests, executor, machines)) as said:
         yield said
+
+
+def _doubted(ended: Ended, lacking: str) -> Ended:
+    """Nothing found in an image that lacks memory does not show that there was nothing."""
+    if ended.outcome is not Outcome.EMPTY or not lacking:
+        return ended
+    why = f"it found nothing, and what it looks for may be in the memory that is not there ({show(lacking, 300)})"
+    return replace(ended, outcome=Outcome.PARTIAL, reason=why)
 
 
 def _enter(desk: Desk, ended: Ended, sources: tuple[Exhibit, ...]) -> Iterator[Draft | Result]:
