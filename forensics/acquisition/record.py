@@ -41,12 +41,15 @@ class Attempts:
 
 
 def unlike_source(received: Received, record: Mapping[str, JSON]) -> str:
-    """Say how what arrived differs from what the source says it sent; "" when it does not, or nothing is said."""
+    """Say why what arrived is not what the source sends (another digest, a LiME that never ran); "" when it may be."""
     source = record.get("source_digest")
     if source and source != str(received.digest):
         return (
             f"what arrived is not what was sent: {received.digest} here, {source} by {record.get('source_digest_by')}"
         )
+    insmod = record.get("insmod")
+    if isinstance(insmod, dict) and insmod.get("ended_by_itself") and insmod.get("status") not in {0, None}:
+        return f"LiME was not loaded, so that it was another that sent: insmod said {insmod.get('stderr') or 'nothing'}"
     return ""
 
 

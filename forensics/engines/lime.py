@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ OPENING = 60.0
 
 _DIGEST = "sha256"
 _SOON = 3.0  # seconds for insmod to end when what it waits for will not come
+_HOLDS = 0.3  # seconds in which insmod ends when LiME cannot have its port
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class LimePrepared:
                 self._wait(port, insmod)
                 taken = loading.taken(self.host, wanted)
                 self.record |= {"loaded_as": taken, "zero_fill_excluded": taken.get("timeout") == "0"}
+                self._see_that_it_is_lime(port, insmod, taken)
                 with carrier.open(port) as channel:
                     counted.channel = channel
                     yield counted
@@ -127,6 +129,18 @@ class LimePrepared:
                 where=f"{self.host.label}, port {port}",
                 why=f"it listens on {', '.join(listening)} (as /proc/net/tcp writes it), and not on 127.0.0.1 alone",
                 remedy="use a LiME that knows localhostonly=1",
+            )
+
+    def _see_that_it_is_lime(self, port: int, insmod: Insmod, taken: Mapping[str, JSON]) -> None:
+        """Raise when it is not LiME that listens: another was quicker to take the port, and insmod failed for it."""
+        if insmod.over.wait(_HOLDS if "path" in taken else _SOON):
+            raise insmod.refusal(self.host)
+        if "path" not in taken:
+            raise StageFailed(
+                "what listens at LiME's port is not LiME; nothing is taken",
+                where=f"{self.host.label}, port {port}",
+                why="the kernel has no module of that name",
+                remedy="run again: another port is chosen; or --engine kcore, which needs none",
             )
 
     def _ask_digest(self, port: int, insmod: Insmod, carrier: Carrier) -> None:

@@ -22,7 +22,8 @@ from forensics.lab import programs
 from forensics.lab.recipe import PACKAGES, Recipe
 from forensics.progress import Progress
 
-_HOOKS = Path("/usr/share/mmdebstrap/hooks")
+_MERGE = 'for d in bin sbin lib lib32 lib64 libx32; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
+"""What debootstrap does before it installs anything (setup_merged_usr)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _mmdebstrap(recipe: Recipe, tree: Path, *options: str) -> None:
         hook = f'--customize-hook=sh {_quoted(script)} "$1"'
         chosen = ["--variant=minbase", "--format=directory", f"--include={packages}", hook, *options]
         if recipe.is_to_be_merged:
-            chosen.append(f"--hook-dir={_HOOKS / 'merged-usr'}")
+            chosen.append(f"--setup-hook={_MERGE}")
         mirror = [recipe.mirror] if recipe.mirror else []
         what = f"bootstrap Debian {recipe.suite}"
         programs.run("mmdebstrap", *chosen, recipe.suite, str(tree), *mirror, what=what)

@@ -6,6 +6,7 @@ import re
 import secrets
 
 from forensics import text
+from forensics.errors import StageFailed
 from forensics.host import Host
 
 LOOPBACK = "0100007F"
@@ -15,10 +16,18 @@ _PORTS = range(61000, 65536)  # above the range that Linux hands out by itself (
 _LISTEN = "0A"
 
 
-def free(host: Host) -> int:
-    """Choose a port that nothing on the target uses."""
-    used = {port for _, port, _ in _sockets(host)}
-    return secrets.choice([port for port in _PORTS if port not in used])
+def free(host: Host, but: int = 0) -> int:
+    """Choose a port that nothing on the target uses, nor is about to (`but`); StageFailed when there is none."""
+    used = {but, *(port for _, port, _ in _sockets(host))}
+    left = [port for port in _PORTS if port not in used]
+    if not left:
+        raise StageFailed(
+            "the target has no port left for memory",
+            where=host.label,
+            why=f"every one from {_PORTS.start} to {_PORTS.stop - 1} is in use there",
+            remedy="--engine kcore needs none",
+        )
+    return secrets.choice(left)
 
 
 def listeners(host: Host, port: int) -> tuple[str, ...]:

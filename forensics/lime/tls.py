@@ -170,7 +170,7 @@ def tunnel(host: Host, port: int, tools: Mapping[str, str], place: Path, record:
             why="stunnel is not there" if host.address else "the target is reached through another machine only",
             remedy="go without --tls: the port is then carried by SSH",
         )
-    outer, server, client = ports.free(host), pair("server"), pair("client")
+    outer, server, client = ports.free(host, port), pair("server"), pair("client")
     address = "127.0.0.1" if host.address.startswith("127.") else "0.0.0.0"  # noqa: S104 - pinned on both sides
     _furnish(
         host, place, {"server.crt": server.certificate, "server.key": server.key, "client.crt": client.certificate}

@@ -182,7 +182,8 @@ def _attempt(
         return True
     if not received.size:
         image.unlink(missing_ok=True)
-        reason = str(broken or "") or received.reason.replace(received.walk.shortfall, _NO_BYTE) or _NO_BYTE
+        said = "" if received.reason == received.walk.shortfall else received.reason
+        reason = str(broken or "") or said or _NO_BYTE
         attempts.passed_over(engine.name, reason, taken.record)
         if isinstance(broken, (*_NO_USE_TO_GO_ON, KeyboardInterrupt)):
             raise broken
