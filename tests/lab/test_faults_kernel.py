@@ -32,6 +32,23 @@ while time.time() < limit:
         raise SystemExit
 """
 
+# Listens at the port that LiME is to have, gives whoever connects a range of memory, and lets the kernel refuse LiME.
+QUICKER = """#!/usr/bin/python3
+import os, socket, struct, sys, time
+(port,) = [int(word[9:]) for word in sys.argv if word.startswith("path=tcp:")]
+server = socket.create_server(("127.0.0.1", port))
+if os.fork() == 0:
+    for number in range(3):
+        os.dup2(os.open("/dev/null", os.O_RDWR), number)
+    server.settimeout(30)
+    link, _ = server.accept()
+    link.sendall(struct.pack("<IIQQ8x", 0x4C694D45, 1, 0, 4095) + bytes(4096))
+    os._exit(0)
+server.close()
+time.sleep(0.5)
+os.execv("/usr/bin/kmod", ["insmod", *sys.argv[1:]])
+"""
+
 
 def begun(lab: Lab, script: str, stdin: bytes = b"") -> None:
     """Start something in the guest that runs beside an acquisition."""
@@ -84,6 +101,20 @@ def test_who_connects_first_gets_the_memory_and_that_is_told(desk: Workstation, 
     assert attempt["outcome"] == "not acquired"
     assert "another process may have connected first" in attempt["reason"]
     assert attempt["listens_on"] == ["0100007F"]
+    assert case.entered("memory-image") == []
+    assert "lime" not in look(lab)["modules"]
+
+
+def test_a_port_that_another_took_before_lime_is_not_read(desk: Workstation, lab: Lab) -> None:
+    labs.ask(lab, "mv /usr/sbin/insmod /root/insmod; cat >/usr/sbin/insmod; chmod 755 /usr/sbin/insmod",
+             stdin=QUICKER.encode())  # fmt: skip
+    try:
+        case, attempt, ended = acquired(desk, "quicker", "--engine", "lime")
+    finally:
+        labs.ask(lab, "mv /root/insmod /usr/sbin/insmod")
+    assert ended.code == 3, ended.err
+    assert attempt["outcome"] == "not acquired"
+    assert "the port that was chosen is in use" in attempt["reason"]
     assert case.entered("memory-image") == []
     assert "lime" not in look(lab)["modules"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pytest
 from forensics.lab import labs, machine
 from forensics.lab.recipe import Recipe
 from forensics.lab.state import Lab
+from forensics.lime.compiling import PACKAGE
 from forensics.lime.on_target import DEVIATION
 from tests.lab.test_faults_engines import acquired, complete, desk, sshd_anew
 from tests.lab.watching import look, ours
@@ -23,7 +23,6 @@ __all__ = ["desk"]
 pytestmark = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(2400)]
 
 FURNISHED = Recipe(packages=("stunnel4", "gcc", "make", "linux-headers-cloud-amd64"), seed=443)
-COMPILERS = ("gcc", "cc", "x86_64-linux-gnu-gcc", "c89", "c99", "mmdebstrap")
 
 # The program chooses ports that are free there; with all others taken, it is known beforehand which these are.
 TAKE_PORTS = """
@@ -79,21 +78,35 @@ def test_limes_port_comes_over_the_targets_own_stunnel_which_leaves_nothing(desk
     assert before["modules"] == after["modules"]
 
 
-def test_a_module_compiled_on_the_target_gives_a_complete_image_and_is_a_deviation(
-    desk: Workstation, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for folder in map(Path, os.environ["PATH"].split(":")):
-        for one in folder.iterdir() if folder.is_dir() else ():
-            if not (tools / one.name).is_symlink() and not one.name.startswith(COMPILERS):
-                (tools / one.name).symlink_to(one)
-    monkeypatch.setenv("PATH", str(tools))
+@pytest.fixture
+def there_only(lab: Lab, tmp_path: Path) -> Path:
+    """LiME's source, changed so that it compiles on that one machine and nowhere else."""
+    subprocess.run(["apt-get", "download", "-q", PACKAGE], cwd=tmp_path, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.deb")
+    subprocess.run(["dpkg-deb", "-x", archive, tmp_path / "tree"], check=True)
+    (source,) = (tmp_path / "tree/usr/src").glob("lime-*")
+    makefile = source / "Makefile"
+    elsewhere = f"ifneq ($(shell uname -n),{lab.hostname})\n$(error compile me there)\nendif\n"
+    makefile.write_text(elsewhere + makefile.read_text())
+    return source
+
+
+def test_headers_that_the_target_keeps_make_its_module_here(desk: Workstation, lab: Lab) -> None:
     before = look(lab)
-    case, _, ended = acquired(desk, "there", "--engine", "lime", "--build-on-target")
+    case, _, ended = acquired(desk, "headers", "--engine", "lime")
     complete(case, ended)
-    deviations = [one["deviation"]["text"] for one in case.events if one.get("deviation")]
-    assert DEVIATION in deviations
+    (log,) = case.entered("build-log")
+    assert "headers: copied from the target" in log.read_text()
+    assert ours(before, look(lab)) == []
+
+
+def test_a_module_compiled_on_the_target_gives_a_complete_image_and_is_a_deviation(
+    desk: Workstation, lab: Lab, there_only: Path
+) -> None:
+    before = look(lab)
+    case, _, ended = acquired(desk, "there", "--engine", "lime", "--build-on-target", "--lime-source", str(there_only))
+    complete(case, ended)
+    assert DEVIATION in [one["deviation"]["text"] for one in case.events if one.get("deviation")]
     (module,) = [one for one in case.events if one["details"].get("kind") == "lime-module"]
     assert module["details"]["facts"]["origin"][0].startswith("compiled on the target")
     assert ours(before, look(lab)) == []
