@@ -136,3 +136,15 @@ def test_the_auditors_loop_names_a_changed_line(tmp_path: Path, change: int | No
 def _sh(script: str, folder: Path = DOCS) -> str:
     done = subprocess.run(["/bin/sh", "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def test_every_test_that_the_page_of_faults_names_is_there() -> None:
+    named = re.findall(
+        r"`([a-z_/]+\.py)`: ((?:`test_\w+`(?:, )?)+)", (DOCS / "coverage.md").read_text(encoding="utf-8")
+    )
+    assert len(named) > 100
+    missing = []
+    for file, names in named:
+        source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        missing += [f"{file}: {name}" for name in re.findall(r"\w+", names) if f"def {name}(" not in source]
+    assert missing == []
