@@ -1,7 +1,7 @@
 """Seconds in which memory of the practice target arrives: /proc/kcore over two connections, over one, and LiME.
 
-python benchmarks/acquisition.py [--runs N] [--memory MIB] [--keep FOLDER] [--ways WAY…]. A lab is booted once; each
-run is the installed program on a case of its own, until prove, and what counts is the time from the first byte to the
+python benchmarks/acquisition.py [--runs N] [--memory MIB] [--package NAME] [--keep FOLDER] [--ways WAY…]. A lab is booted
+once; each run is the installed program on a case of its own, until prove, and what counts is the time from the first byte to the
 last as the acquisition record has it, then the time from the last byte to the verdict on record, and the peak memory
 of the whole process. A way is ENGINE[:STREAMS[:COMPRESSION]].
 Under emulation the target's processor, which encrypts, is what is waited for.
@@ -90,13 +90,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--memory", type=int, default=256, help="of the machine, in MiB")
+    parser.add_argument("--package", action="append", default=[], help="to have on it, such as lz4; again for more")
     parser.add_argument("--keep", type=Path, help="a folder for the last image and its table: benchmarks/analysis.py")
     parser.add_argument("--ways", nargs="+", default=list(WAYS))
     given = parser.parse_args()
     found: dict[str, list[Run]] = {way: [] for way in given.ways}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        with labs.booted(root, "lab", Recipe(seed=11, memory=given.memory, without=QUIET_DISK)):
+        with labs.booted(
+            root, "lab", Recipe(seed=11, memory=given.memory, packages=tuple(given.package), without=QUIET_DISK)
+        ):
             for number in range(given.runs):  # interleaved, so that a busy moment meets all of them
                 for way, runs in found.items():
                     case = f"{number}-{way.replace(':', '-')}"
