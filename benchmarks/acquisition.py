@@ -1,9 +1,9 @@
 """Seconds in which memory of the practice target arrives: /proc/kcore over two connections, over one, and LiME.
 
-python benchmarks/acquisition.py [--runs N] [--memory MIB] [--package NAME] [--keep FOLDER] [--ways WAY…]. A lab is booted
-once; each run is the installed program on a case of its own, until prove, and what counts is the time from the first byte to the
-last as the acquisition record has it, then the time from the last byte to the verdict on record, and the peak memory
-of the whole process. A way is ENGINE[:STREAMS[:COMPRESSION]].
+python benchmarks/acquisition.py [--runs N] [--memory MIB] [--package NAME] [--keep FOLDER] [--ways WAY…]. A lab is
+booted once; each run is the installed program on a case of its own, until prove, and what counts is the time from the
+first byte to the last as the acquisition record has it, then the time from the last byte to the verdict on record, and
+the peak memory of the whole process. A way is ENGINE[:STREAMS[:COMPRESSION]].
 Under emulation the target's processor, which encrypts, is what is waited for.
 """
 
