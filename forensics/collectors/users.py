@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ _LIVE = frozenset({7})
 """USER_PROCESS"""
 _FAILED = frozenset({6, 7})
 """btmp has LOGIN_PROCESS from sshd, and USER_PROCESS from login."""
+_WHO = ("env", "LC_ALL=C.UTF-8", "who", "-u")
+"""In the locale C, coreutils' who leaves the year out (hard_locale in who.c)."""
+_DATE = re.compile(r" (?:(\d{4}-\d\d-\d\d \d\d:\d\d)|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d) ")
 _COLUMNS = (Column("user"), Column("terminal"), Column("from"), Column("since", "time"))
 
 
@@ -34,7 +38,7 @@ class Users(Collector[Bounds]):
         """Read utmp, the end of wtmp, and ask `who` (which knows the login manager on systems without utmp)."""
         tail = ("tail", "-c", str(_RECORD.size * _KEPT), "/var/log/wtmp")
         return (
-            Command("who", ("who", "-u"), settings.limits),
+            Command("who", _WHO, settings.limits),
             Command("utmp", ("cat", "/run/utmp"), settings.limits, optional=True),
             Command("wtmp", tail, settings.limits, optional=True),
             Command("btmp", (*tail[:-1], "/var/log/btmp"), settings.limits, optional=True),
@@ -78,16 +82,22 @@ def _word(raw: bytes) -> str:
 def _who(raw: bytes) -> tuple[list[tuple[Cell, ...]], dict[str, int]]:
     rows: list[tuple[Cell, ...]] = []
     bad = 0
-    for line in raw.splitlines():
-        fields = decode(line).split()
-        try:
-            since = utc(datetime.strptime(f"{fields[2]} {fields[3]}", "%Y-%m-%d %H:%M").replace(tzinfo=UTC))
-        except (ValueError, IndexError):
+    for line in map(decode, raw.splitlines()):
+        dated = _DATE.search(line)
+        who = line[: dated.start()].split() if dated else []
+        if not dated or len(who) < 2:
             bad += 1
             continue
-        last = fields[-1]
+        since: Cell = Absent(f"who gave no year: {dated[0].strip()}")
+        if dated[1]:
+            try:
+                since = utc(datetime.strptime(dated[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC))
+            except ValueError:
+                bad += 1
+                continue
+        last = line.split()[-1]
         origin: Cell = last[1:-1] if last.startswith("(") and last.endswith(")") else Absent("not told")
-        rows.append((fields[0], fields[1], origin, since))
+        rows.append((who[0], who[1], origin, since))
     return rows, {"who": bad}
 
 
