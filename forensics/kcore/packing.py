@@ -20,7 +20,7 @@ from forensics.host import MIB
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "zstd": ("-1", "-q", "-c"),
-    "lz4": ("-1", "-q", "-c"),
+    "lz4": ("-1", "-q", "-B5", "-c"),  # blocks of 256 KiB: with its own, of 4 MiB, each reader here needs 12 MiB
     "gzip": ("-1", "-c"),
 }
 """What packs on the target, the best first, each with its options: the fastest level, from stdin to stdout."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from forensics.encryption import Sealing
 from forensics.host import MIB, Piece
 
-PIECES = 8
+PIECES = 4
 """Pieces that wait at most, of at most a MiB each."""
 
 _SOON = 16 * MIB  # bytes after which the kernel is asked to bring them to the disk
