@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from forensics import tables
 from forensics.lab import labs, machine
 from forensics.lab.recipe import Recipe
 from forensics.lab.state import Lab
+from forensics.model import Outcome
+from forensics.volatility import Ended, Job, run
 from tests.lab.workstation import Workstation
 
 pytestmark = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(3600)]
 
 CRASHING = Recipe(memory=768, append="crashkernel=192M", packages=("kdump-tools", "makedumpfile"), seed=768)
+KALLSYMS = "linux.kallsyms.Kallsyms"
 LOOK = "ps -e -o pid=,comm="
 
 
@@ -40,6 +44,16 @@ def crashed(lab: Lab) -> str:
     back = machine.wait_until(lambda: labs.boot_id(lab) not in {"", boot}, 1500)
     assert back, machine.last_words(lab.folder)
     return labs.ask(lab, "ls /var/crash/*/dump.*").decode().strip()
+
+
+def names_of_modules(image: Path, table: Path, folder: Path) -> set[tuple[str, str]]:
+    """Module and name of each symbol of a module, as Volatility's kallsyms has them."""
+    (ended,) = [one for one in run(Job(str(image), str(table), str(folder), (KALLSYMS,))) if isinstance(one, Ended)]
+    assert ended.outcome is Outcome.DONE, ended.reason
+    found = tables.read(folder / f"{KALLSYMS}.jsonl")
+    place = {column.name: number for number, column in enumerate(found.columns)}
+    of_modules = [row for row in found.rows if row[place["SubSystem"]] == "module"]
+    return {(str(row[place["ModuleName"]]), str(row[place["SymbolName"]])) for row in of_modules}
 
 
 def test_a_vmcore_of_kdump_gives_the_processes_from_before_the_crash(tmp_path: Path) -> None:
@@ -70,3 +84,7 @@ def test_a_vmcore_of_kdump_gives_the_processes_from_before_the_crash(tmp_path: P
     assert before[1] == "systemd"
     assert len(before) > 50
     assert done.code == 3, (done.out, done.err)
+    live = {(words[3].strip("[]"), words[2]) for words in map(str.split, names.read_text().splitlines()) if words[3:]}
+    read = names_of_modules(case.entered("memory-image")[-1], table, tmp_path / "kallsyms")
+    assert read - live == set()
+    assert ("virtio", "register_virtio_driver") in read  # an exported one
