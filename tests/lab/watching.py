@@ -29,7 +29,8 @@ _LOOK = r"""
 echo "[mounts]"; sort /proc/mounts | grep -v ' /run/user/'
 echo "[modules]"; cut -d' ' -f1 /proc/modules | sort
 echo "[settings]"
-sysctl -a 2>/dev/null | grep -E '^(kernel|vm)' | grep -vE '^kernel\.(random|ns_last_pid|pty.nr|tainted)' | sort
+find /proc/sys/kernel /proc/sys/vm -type f -exec grep -sH '' {} + |
+ grep -vE 'kernel/(random|ns_last_pid|pty/nr|tainted)' | sort
 echo "[tracing]"
 for f in /sys/block/*/trace/* /sys/kernel/tracing/tracing_on /sys/kernel/tracing/current_tracer \
  /sys/kernel/tracing/trace_clock /sys/kernel/tracing/options/* /sys/kernel/tracing/saved_cmdlines_size \
@@ -40,7 +41,8 @@ echo "[programs]"
 ps -e -o args= | grep -E 'insmod|lime|blktrace|trace_pipe|iostat|iotop|pidstat|[l]ynis' | grep -v grep | sort
 echo "[sockets]"; awk '$4 == "0A" {print $2}' /proc/net/tcp /proc/net/tcp6 | sort
 """
-"""Nothing here may load a module or mount a thing: ss would load inet_diag, and a path below debugfs mount tracefs."""
+"""Nothing here may load a module or mount a thing: ss would load inet_diag, a path below debugfs mount tracefs, and
+sysctl -a binfmt_misc."""
 
 
 @dataclass(frozen=True)
