@@ -155,7 +155,8 @@ def _verdicts(record: CaseRecord) -> list[Block]:
             verdict = text(target.proof, "verdict")
             said.append(Words(f"Memory image of {target.label}: {verdict}. It rests on this: {proven(target)}."))
         elif target.one("memory-image") is None:
-            said.append(Words(f"No memory image of {target.label} was acquired: {_why_no_image(target)}", "warning"))
+            why = _why_no_image(target)
+            said.append(Words(f"No memory image of {target.label} was acquired{why and f': {why}'}.", "warning"))
         else:
             said.append(Words(f"The memory image of {target.label} was not proven complete.", "warning"))
     return said
