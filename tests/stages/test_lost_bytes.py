@@ -175,3 +175,11 @@ def test_a_digest_of_the_source_that_differs_is_never_complete() -> None:
     other = unlike_source(received, {"source_digest": "sha256:" + "0" * 64, "source_digest_by": "LiME"})
     assert digest in other
     assert "by LiME" in other
+
+
+@pytest.mark.parametrize(("status", "by_itself", "doubted"), [(1, True, True), (0, True, False), (130, False, False)])
+def test_what_came_while_insmod_failed_is_not_limes(status: int, by_itself: bool, doubted: bool) -> None:  # noqa: FBT001
+    """LiME gives 0 whatever happened in the dump; another status by itself means that it never ran."""
+    insmod = {"status": status, "stderr": "Address already in use", "ended_by_itself": by_itself}
+    said = unlike_source(Received(), {"insmod": insmod})
+    assert ("Address already in use" in said) is doubted
