@@ -24,7 +24,7 @@ from forensics.host import Gone
 from forensics.lime import receiving
 from forensics.lime.format import header
 from forensics.lime.receiving import Received
-from forensics.model import Draft, MemoryImage, MemoryRange, NoSymbols, NotBuilt, Outcome, Result, Verdict
+from forensics.model import JSON, Draft, MemoryImage, MemoryRange, NoSymbols, NotBuilt, Outcome, Result, Verdict
 from forensics.progress import Silent
 from forensics.ssh import Secrets, SshHost, connect
 from forensics.ssh.link import Timing
@@ -180,6 +180,6 @@ def test_a_digest_of_the_source_that_differs_is_never_complete() -> None:
 @pytest.mark.parametrize(("status", "by_itself", "doubted"), [(1, True, True), (0, True, False), (130, False, False)])
 def test_what_came_while_insmod_failed_is_not_limes(status: int, by_itself: bool, doubted: bool) -> None:  # noqa: FBT001
     """LiME gives 0 whatever happened in the dump; another status by itself means that it never ran."""
-    insmod = {"status": status, "stderr": "Address already in use", "ended_by_itself": by_itself}
+    insmod: dict[str, JSON] = {"status": status, "stderr": "Address already in use", "ended_by_itself": by_itself}
     said = unlike_source(Received(), {"insmod": insmod})
     assert ("Address already in use" in said) is doubted
