@@ -80,7 +80,8 @@ def test_a_vmcore_of_kdump_gives_the_processes_from_before_the_crash(tmp_path: P
     assert (told["verdict"], told["usable"]) == ("partial", True), told["reasons"]
     assert "kernel pages only" in str(told["reasons"])
     found = {row["PID"]: row["COMM"] for row in case.table("linux.pslist.PsList")}
-    assert {pid: name for pid, name in before.items() if found.get(pid) != name} == {}
+    # ps has a kernel thread's whole name, and a worker's with what it works on: the kernel itself keeps 15 bytes.
+    assert {pid: name for pid, name in before.items() if not name.startswith(found.get(pid, "none"))} == {}
     assert before[1] == "systemd"
     assert len(before) > 50
     assert done.code == 3, (done.out, done.err)
