@@ -30,7 +30,7 @@ echo "[mounts]"; sort /proc/mounts | grep -v ' /run/user/'
 echo "[modules]"; cut -d' ' -f1 /proc/modules | sort
 echo "[settings]"
 find /proc/sys/kernel /proc/sys/vm -type f -exec grep -sH '' {} + |
- grep -vE 'kernel/(random|ns_last_pid|pty/nr|tainted)' | sort
+ grep -vE 'kernel/(random|sched_domain|ns_last_pid|pty/nr|tainted)' | sort
 echo "[tracing]"
 for f in /sys/block/*/trace/* /sys/kernel/tracing/tracing_on /sys/kernel/tracing/current_tracer \
  /sys/kernel/tracing/trace_clock /sys/kernel/tracing/options/* /sys/kernel/tracing/saved_cmdlines_size \
