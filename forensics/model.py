@@ -27,8 +27,7 @@ class Digest:
         """Read what `str` wrote; ValueError when there is no algorithm."""
         algorithm, separator, value = text.partition(":")
         if not (algorithm and separator and value):
-            msg = f"not a digest with its algorithm: {text!r}"
-            raise ValueError(msg)
+            raise ValueError("not a digest with its algorithm: " + repr(text))
         return cls(algorithm, value)
 
 
