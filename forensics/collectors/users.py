@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from forensics.collectors import Bounds, Collector, Command, Output, Reading
-from forensics.model import utc
+from forensics.collectors import Bounds, Collector, Command, Judged, Output, Part, Reading, judge_commands
+from forensics.model import Outcome, utc
 from forensics.tables import Absent, Cell, Column, Table
 from forensics.text import decode
 
@@ -22,6 +22,8 @@ _FAILED = frozenset({6, 7})
 """btmp has LOGIN_PROCESS from sshd, and USER_PROCESS from login."""
 _WHO = ("env", "LC_ALL=C.UTF-8", "who", "-u")
 """In the locale C, coreutils' who leaves the year out (hard_locale in who.c)."""
+_NO_PROGRAM = 127
+"""What env ends with where it does not find one."""
 _DATE = re.compile(r" (?:(\d{4}-\d\d-\d\d \d\d:\d\d)|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d) ")
 _COLUMNS = (Column("user"), Column("terminal"), Column("from"), Column("since", "time"))
 
@@ -43,6 +45,14 @@ class Users(Collector[Bounds]):
             Command("wtmp", tail, settings.limits, optional=True),
             Command("btmp", (*tail[:-1], "/var/log/btmp"), settings.limits, optional=True),
         )
+
+    def judge(self, parts: Mapping[str, Part]) -> Judged:
+        """Tell a target without `who`, which env has to say, from one where it failed."""
+        who = parts.get("who")
+        if who is None or who.completed.status != _NO_PROGRAM:
+            return judge_commands(parts)
+        kept = any(part.size for name, part in parts.items() if name in {"utmp", "wtmp"})
+        return Judged(Outcome.PARTIAL if kept else Outcome.ABSENT, "the target has no who (package coreutils)")
 
     def read(self, output: Output) -> Reading:
         """Make the tables `users`, `logins` and `failed_logins`; a failed name may be a password typed too soon."""

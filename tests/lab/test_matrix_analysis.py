@@ -16,7 +16,7 @@ from forensics.lab import labs
 from forensics.lab.recipe import Recipe
 from forensics.model import Outcome
 from forensics.volatility import Ended, Job, Opened, available, process, run
-from tests.lab.workstation import Workstation
+from tests.lab.workstation import TORN, Workstation
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(7200)]
 
@@ -117,8 +117,9 @@ def test_every_plugin_runs_with_stock_rows_and_five_levels_change_none(tmp_path:
     image, table = acquired(tmp_path, Recipe(suite=suite, seed=20261125))
     ended, _ = analysed(image, table, canonical(), tmp_path / "all")
     broken = {name: one.reason for name, one in ended.items() if one.outcome not in {Outcome.DONE, Outcome.EMPTY}}
-    assert set(broken) <= STOCK_FAILS, broken
-    compare(image, table, COMPARED, tmp_path)
+    torn = {name for name, why in broken.items() if ended[name].outcome is Outcome.PARTIAL and TORN in why}
+    assert set(broken) - torn <= STOCK_FAILS, broken
+    compare(image, table, [name for name in COMPARED if name not in torn], tmp_path)  # the stock program ends at these
     check_five(image, table, canonical(), tmp_path)
 
 
