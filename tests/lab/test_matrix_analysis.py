@@ -39,6 +39,9 @@ COMPARED = (
 )
 LEVELS = {"linux.vmcoreinfo.VMCoreInfo"}  # its rows are the kernel's words, of which one says how many levels there are
 
+BY_FEWER_BITS = {"linux.pscallstack.PsCallStack"}
+"""It looks words of a stack up by as many bits as addresses have: with 48, 0x1ffff89198600 is taken for a function."""
+
 
 def canonical() -> list[str]:
     return [one.name for one in available() if not one.why_not and one.name.startswith("linux.")]
@@ -108,8 +111,10 @@ def check_five(image: Path, table: Path, plugins: Sequence[str], folder: Path) -
     five, levels = analysed(as_five(image, table, folder), table, plugins, folder / "five")
     assert levels == 5
     assert {name: one.outcome for name, one in five.items()} == {name: one.outcome for name, one in four.items()}
-    for plugin in set(plugins) - LEVELS:
+    for plugin in set(plugins) - LEVELS - BY_FEWER_BITS:
         assert rows(folder / "five", plugin) == rows(folder / "four", plugin), plugin
+    for plugin in BY_FEWER_BITS & set(plugins):
+        assert set(rows(folder / "five", plugin)) <= set(rows(folder / "four", plugin)), plugin
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "bullseye"])
