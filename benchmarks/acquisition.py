@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,16 +33,19 @@ BAR = 1.0
 
 
 def program(root: Path, *words: str) -> float:
-    """Run the program to its end; give its peak resident memory in MB."""
+    """Run the program to its end; give its own peak resident memory in MB, without that of its children."""
     surroundings = {**os.environ, "FORENSICS_ROOT": str(root)}
+    peak = 0
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen([PROGRAM, *words], env=surroundings, stdout=said, stderr=said)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        while child.poll() is None:
+            mark = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child.pid}/status").read_text(encoding="ascii"))
+            peak = int(mark[1]) if mark else peak
+            time.sleep(0.1)
         said.seek(0)
         if child.returncode:
             raise SystemExit(f"{' '.join(words)} ended with {child.returncode}: {said.read().decode()}")
-    return usage.ru_maxrss * 1024 / 1e6
+    return peak * 1024 / 1e6
 
 
 @dataclass(frozen=True)
